@@ -1,0 +1,127 @@
+"""The box of points that may be asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from numbers import Real
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from scipy.stats import qmc
+from torch import Generator, Tensor
+from torch.quasirandom import SobolEngine
+
+from adaptsample._types import Points
+from adaptsample.randomness import draw_seed, numpy_generator
+
+
+@final
+@dataclass(frozen=True, init=False)
+class Box:
+    """A product of named, closed, finite intervals.
+
+    Args:
+        bounds: the variables' names and ranges, in the order of a point's coordinates,
+            e.g. ``{"x": (0, 1), "y": (-2, 2)}``.
+
+    Raises:
+        ValueError: no variable, or a range that is not two finite increasing numbers; the message
+            names the variable.
+    """
+
+    names: tuple[str, ...]
+    bounds: tuple[tuple[float, float], ...]
+
+    def __init__(self, bounds: Mapping[str, Sequence[float]]) -> None:
+        if not isinstance(bounds, Mapping) or not bounds:
+            raise ValueError(
+                f"a Box needs at least one variable, as in Box({{'x': (0, 1)}}); got {bounds!r}"
+            )
+        object.__setattr__(self, "names", tuple(_checked_name(name) for name in bounds))
+        object.__setattr__(
+            self, "bounds", tuple(_checked_range(name, pair) for name, pair in bounds.items())
+        )
+
+    @property
+    def dimension(self) -> int:
+        """Number of variables, d."""
+        return len(self.names)
+
+    @property
+    def lower(self) -> Float[Tensor, " d"]:
+        """Lower bounds."""
+        return torch.tensor([low for low, _ in self.bounds], dtype=torch.float64)
+
+    @property
+    def upper(self) -> Float[Tensor, " d"]:
+        """Upper bounds."""
+        return torch.tensor([high for _, high in self.bounds], dtype=torch.float64)
+
+    def __repr__(self) -> str:
+        return f"Box({dict(zip(self.names, self.bounds, strict=True))})"
+
+    def __contains__(self, point: Float[Tensor, " d"]) -> bool:
+        return bool(self.contains(torch.as_tensor(point, dtype=torch.float64)[None])[0])
+
+    def contains(self, x: Points) -> Bool[Tensor, " n"]:
+        """Tell for each point whether all coordinates lie within the closed bounds (NaN: no)."""
+        return ((x >= self.lower) & (x <= self.upper)).all(dim=1)
+
+    def to_unit(self, x: Points) -> Points:
+        """Map the box to the unit cube."""
+        return (x - self.lower) / (self.upper - self.lower)
+
+    def from_unit(self, u: Points) -> Points:
+        """Map the unit cube to the box; rounding never leaves the box."""
+        x = self.lower + u * (self.upper - self.lower)
+        return torch.clamp(x, min=self.lower, max=self.upper)
+
+    def uniform(self, n: int, *, generator: Generator) -> Points:
+        """Draw n independent uniform points."""
+        u = torch.rand(n, self.dimension, dtype=torch.float64, generator=generator)
+        return self.from_unit(u)
+
+    def sobol(self, n: int, *, generator: Generator) -> Points:
+        """Draw the first n points of a scrambled Sobol sequence (Owen 1998; Joe and Kuo 2008).
+
+        An equal generator gives an equal sequence, of which a larger n shows more.
+        """
+        engine = SobolEngine(self.dimension, scramble=True, seed=draw_seed(generator))
+        return self.from_unit(engine.draw(n, dtype=torch.float64))
+
+    def latin_hypercube(self, n: int, *, generator: Generator) -> Points:
+        """Draw a Latin hypercube of n points (McKay, Beckman and Conover 1979)."""
+        sampler = qmc.LatinHypercube(self.dimension, rng=numpy_generator(generator))
+        return self.from_unit(torch.from_numpy(sampler.random(n)))
+
+    def grid(self, per_axis: int) -> Points:
+        """Return the per_axis ** d points of a regular grid, corners included.
+
+        The last variable runs fastest. ``per_axis`` is at least 2.
+        """
+        if per_axis < 2:
+            raise ValueError(f"a grid needs at least 2 points per axis, got {per_axis}")
+        axes = [torch.linspace(a, b, per_axis, dtype=torch.float64) for a, b in self.bounds]
+        return torch.cartesian_prod(*axes).reshape(-1, self.dimension)
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not name or not name.isprintable() or name != name.strip():
+        raise ValueError(f"a variable's name must be printable text, got {name!r}")
+    return name
+
+
+def _checked_range(name: str, pair: object) -> tuple[float, float]:
+    hint = f"give {name!r} a range (low, high) of two finite numbers with low < high"
+    if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
+        raise ValueError(f"bounds of {name!r} are {pair!r}: {hint}")
+    if not all(isinstance(end, Real) and not isinstance(end, bool) for end in pair):
+        raise ValueError(f"bounds of {name!r} are {pair!r}, not numbers: {hint}")
+    low, high = (float(end) for end in pair)
+    if not (isfinite(low) and isfinite(high) and isfinite(high - low)):
+        raise ValueError(f"bounds of {name!r} are ({low}, {high}), not finite: {hint}")
+    if low >= high:
+        problem = "equal" if low == high else "reversed"
+        raise ValueError(f"bounds of {name!r} are ({low}, {high}), {problem}: {hint}")
+    return low, high

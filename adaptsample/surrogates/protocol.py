@@ -1,0 +1,63 @@
+"""What a surrogate and a model are, and what a strategy may require of a model."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample._types import Points, Values
+from adaptsample.data import Dataset
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What fitting a surrogate returns. Immutable: keep an old one by keeping a reference."""
+
+    def predict(self, x: Points) -> Values:
+        """Predict at n points, in the units of the data; finite for finite x."""
+
+
+@runtime_checkable
+class Surrogate(Protocol):
+    """A recipe for a stand-in of the oracle: a frozen dataclass of hyper-parameters, no state."""
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> Model:
+        """Fit a model to ``data``.
+
+        Args:
+            data: the training set, at least one point.
+            generator: the only source of randomness.
+            start: a model of this surrogate to continue from, or None to start afresh.
+        """
+
+
+@runtime_checkable
+class SupportsStd(Model, Protocol):
+    """A model that knows how uncertain it is."""
+
+    def std(self, x: Points) -> Values:
+        """Return the predictive standard deviation of each output, in units of its spread."""
+
+
+@runtime_checkable
+class SupportsCommittee(Model, Protocol):
+    """A model made of several."""
+
+    def committee(self, x: Points) -> Float[Tensor, "m n k"]:
+        """Return the members' predictions."""
+
+
+@runtime_checkable
+class SupportsFeatures(Model, Protocol):
+    """A model with a feature map in which its prediction is (nearly) linear."""
+
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return the features of n points."""
+
+
+@runtime_checkable
+class SupportsGradient(Model, Protocol):
+    """A model that knows its gradient with respect to the point."""
+
+    def gradient(self, x: Points) -> Float[Tensor, "n k d"]:
+        """Return d y_k / d x_d at n points."""
