@@ -1,0 +1,29 @@
+"""Surrogates of expensive functions, good to a known error, for as few evaluations as possible."""
+
+from adaptsample._types import Points as Points
+from adaptsample._types import Values as Values
+from adaptsample.data import Dataset as Dataset
+from adaptsample.domain import Box as Box
+from adaptsample.randomness import derive_generator as derive_generator
+from adaptsample.run import Round as Round
+from adaptsample.run import Run as Run
+from adaptsample.run import RunFailedError as RunFailedError
+from adaptsample.sampler import Sampler as Sampler
+from adaptsample.strategy import DropAll as DropAll
+from adaptsample.strategy import DropLowest as DropLowest
+from adaptsample.strategy import Highest as Highest
+from adaptsample.strategy import KeepAll as KeepAll
+from adaptsample.strategy import PoolStrategy as PoolStrategy
+from adaptsample.strategy import Proposal as Proposal
+from adaptsample.strategy import Retirement as Retirement
+from adaptsample.strategy import Selection as Selection
+from adaptsample.strategy import SoftmaxDraw as SoftmaxDraw
+from adaptsample.strategy import State as State
+from adaptsample.strategy import Strategy as Strategy
+from adaptsample.strategy import model_change as model_change
+from adaptsample.surrogates.protocol import Model as Model
+from adaptsample.surrogates.protocol import SupportsCommittee as SupportsCommittee
+from adaptsample.surrogates.protocol import SupportsFeatures as SupportsFeatures
+from adaptsample.surrogates.protocol import SupportsGradient as SupportsGradient
+from adaptsample.surrogates.protocol import SupportsStd as SupportsStd
+from adaptsample.surrogates.protocol import Surrogate as Surrogate

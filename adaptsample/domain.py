@@ -87,7 +87,9 @@ class Box:
 
         An equal generator gives an equal sequence, of which a larger n shows more.
         """
-        engine = SobolEngine(self.dimension, scramble=True, seed=draw_seed(generator))
+        engine = SobolEngine(  # type: ignore[no-untyped-call]  # torch ships it untyped
+            self.dimension, scramble=True, seed=draw_seed(generator)
+        )
         return self.from_unit(engine.draw(n, dtype=torch.float64))
 
     def latin_hypercube(self, n: int, *, generator: Generator) -> Points:

@@ -1,0 +1,1 @@
+"""The strategies that come with adaptsample: one file each, found with no list to edit."""

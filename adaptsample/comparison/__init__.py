@@ -1,0 +1,1 @@
+"""Comparison: tables and pictures made from run files, which are never run again."""

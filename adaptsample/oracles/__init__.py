@@ -1,0 +1,11 @@
+"""Oracles: the functions being approximated."""
+
+from adaptsample.oracles.expression import ExpressionError as ExpressionError
+from adaptsample.oracles.expression import ExpressionOracle as ExpressionOracle
+from adaptsample.oracles.function import FunctionOracle as FunctionOracle
+from adaptsample.oracles.function import OutputError as OutputError
+from adaptsample.oracles.noise import NoisyOracle as NoisyOracle
+from adaptsample.oracles.protocol import Differentiable as Differentiable
+from adaptsample.oracles.protocol import Oracle as Oracle
+from adaptsample.oracles.protocol import Stochastic as Stochastic
+from adaptsample.oracles.protocol import SupportsExact as SupportsExact

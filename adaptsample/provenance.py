@@ -1,0 +1,27 @@
+"""What made a result: package versions and the commit of a checkout."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that numbers depend on."""
+    packages = ("adaptsample", "torch", "numpy", "scipy", "sympy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def commit() -> str | None:
+    """Return the git commit of the checkout that the library runs from, None if there is none."""
+    try:
+        answer = subprocess.run(  # noqa: S603  # fixed arguments, no shell
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

@@ -1,0 +1,208 @@
+"""Finds strategies and surrogates by name, and turns recipes into text and back.
+
+The entry-point groups ``adaptsample.strategies`` and ``adaptsample.surrogates`` name packages.
+Every final recipe class in a package's modules is registered under its class name in snake_case, so
+a new file is found with no list to edit. A recipe can be written with its hyper-parameters, e.g.
+``topk(n_candidates=500, retirement=drop_lowest("change"))``: a call whose arguments are literals or
+other recipes. Such text is parsed, never evaluated.
+"""
+
+import ast
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from inspect import isabstract, isclass, isroutine
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from adaptsample import strategy as strategy_module
+from adaptsample import training
+from adaptsample.strategy import Strategy
+from adaptsample.surrogates.protocol import Surrogate
+
+T = TypeVar("T")
+
+
+class UnknownNameError(ValueError):
+    """No strategy, surrogate, option or other named thing is called that; it says what is near."""
+
+
+def strategies() -> Mapping[str, type[Strategy[Any]]]:
+    """Return the registered strategies by name."""
+    return _registered("adaptsample.strategies", Strategy)
+
+
+def surrogates() -> Mapping[str, type[Surrogate]]:
+    """Return the registered surrogates by name."""
+    return _registered("adaptsample.surrogates", Surrogate)
+
+
+def make_strategy(text: str) -> Strategy[Any]:
+    """Build a strategy from ``name``, ``name(option=value, ...)`` or ``path/to/file.py:Class``.
+
+    Raises:
+        UnknownNameError: no strategy or option has that name.
+        ValueError: the text is no recipe, or the hyper-parameters are refused.
+    """
+    return _build(text, "strategy", strategies(), Strategy)
+
+
+def make_surrogate(text: str) -> Surrogate:
+    """Build a surrogate from text; see `make_strategy`."""
+    return _build(text, "surrogate", surrogates(), Surrogate)
+
+
+def snake_case(name: str) -> str:
+    """Return a class name in snake_case: MaxStd -> max_std, MLP -> mlp."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def describe(value: object) -> Any:
+    """Return a recipe, with all its hyper-parameters, as plain JSON values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        options = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
+        return {"name": snake_case(type(value).__name__), **options}
+    if isinstance(value, (list, tuple)):
+        return [describe(item) for item in value]
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    if isroutine(value) or isclass(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return type(value).__name__
+
+
+def label(value: object) -> str:
+    """Return a short text for tables and paths: the name, with the options that are not default."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return str(describe(value))
+    changed = [
+        f"{f.name}={_option_label(getattr(value, f.name))}"
+        for f in fields(value)
+        if f.init and (f.default is MISSING or getattr(value, f.name) != f.default)
+    ]
+    name = snake_case(type(value).__name__)
+    return f"{name}({', '.join(changed)})" if changed else name
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return the part of an error message that names the nearest known names, or all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}"
+
+
+def _option_label(value: object) -> str:
+    if is_dataclass(value) and not isinstance(value, type):
+        return label(value)
+    return repr(value)
+
+
+@cache
+def _registered(group: str, kind: type[T]) -> dict[str, type[T]]:
+    found: dict[str, type[T]] = {}
+    for entry in entry_points(group=group):
+        for cls in _final_classes(importlib.import_module(entry.value), kind):
+            name = snake_case(cls.__name__)
+            if found.setdefault(name, cls) is not cls:
+                raise ValueError(
+                    f"two classes are called {name!r}: {found[name].__module__} and "
+                    f"{cls.__module__}; rename one of them"
+                )
+    return dict(sorted(found.items()))
+
+
+def _final_classes(package: ModuleType, kind: type[T]) -> Iterator[type[T]]:
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not info.name.rpartition(".")[2].startswith("_"):
+            yield from _final_classes_of(importlib.import_module(info.name), kind)
+
+
+def _final_classes_of(module: ModuleType, kind: type[T]) -> Iterator[type[T]]:
+    for cls in vars(module).values():
+        if _is_final_recipe(cls) and cls.__module__ == module.__name__ and issubclass(cls, kind):
+            yield cls
+
+
+def _is_final_recipe(cls: object) -> bool:
+    final = isclass(cls) and vars(cls).get("__final__", False)
+    return bool(final and is_dataclass(cls) and not isabstract(cls))
+
+
+def _parts() -> dict[str, type]:
+    """Return what may stand as an argument inside a recipe's text."""
+    own = (*vars(training).values(), *vars(strategy_module).values())
+    parts = {snake_case(cls.__name__): cls for cls in own if _is_final_recipe(cls)}
+    return {**parts, **strategies(), **surrogates()}
+
+
+def _build(text: str, noun: str, known: Mapping[str, type[T]], kind: type[T]) -> T:
+    path, colon, call = text.partition(".py:")
+    if colon:
+        known = {c.__name__: c for c in _final_classes_of(_load_file(Path(path + ".py")), kind)}
+        text, noun = call, f"final {noun} class of {path}.py"
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(f"{text!r} is no {noun}; write a name, or name(option=value)") from None
+    recipe = _from_node(node, noun, known)
+    if not isinstance(recipe, kind):
+        raise ValueError(f"{text!r} is no {noun}")
+    return recipe
+
+
+def _from_node(node: ast.expr, noun: str, known: Mapping[str, type]) -> object:
+    call = node if isinstance(node, ast.Call) else ast.Call(func=node, args=[], keywords=[])
+    if not isinstance(call.func, ast.Name):
+        raise ValueError(f"{ast.unparse(node)!r} is no {noun}; write a name, or name(option=value)")
+    name = call.func.id
+    if name not in known:
+        raise UnknownNameError(f"unknown {noun} {name!r}; {near(name, known)}")
+    cls = known[name]
+    options = [f.name for f in fields(cls) if f.init]
+    given = {option: _argument(arg) for option, arg in zip(options, call.args, strict=False)}
+    if len(call.args) > len(options):
+        raise ValueError(f"{noun} {name!r} has {len(options)} options, got {len(call.args)}")
+    for keyword in call.keywords:
+        if keyword.arg not in options:
+            raise UnknownNameError(
+                f"{noun} {name!r} has no option {keyword.arg!r}; {near(str(keyword.arg), options)}"
+            )
+        given[keyword.arg] = _argument(keyword.value)
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise ValueError(f"{noun} {name!r}: {error}") from error
+
+
+def _argument(node: ast.expr) -> object:
+    if isinstance(node, ast.Call):
+        return _from_node(node, "part", _parts())
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(
+            f"{ast.unparse(node)!r} is no number, text, tuple or recipe (text needs quotes)"
+        ) from None
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ValueError(f"there is no file {str(path)!r}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{str(path)!r} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # dataclasses and pickling look a class's module up by name
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module

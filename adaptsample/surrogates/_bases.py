@@ -1,0 +1,177 @@
+"""Chebyshev bases on the bounding box of the data.
+
+A basis is a set of multi-indices i; its functions are products of Chebyshev polynomials
+T_{i_1}(u_1) ... T_{i_d}(u_d) of the scaled coordinates u in [-1, 1]^d. Two rules turn one degree
+per axis into a set: the *total degree* rule, sum_j i_j / degree_j <= 1, for functions whose
+variables mix freely, and the *hyperbolic cross*, sum_j log(i_j + 1) / log(degree_j + 1) <= 1, for
+functions whose high orders live on few axes at a time.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from typing import Literal, Self, TypeAlias, final
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from adaptsample._types import Points, Values
+
+Rule: TypeAlias = Literal["total", "hyperbolic"]
+RULES: tuple[Rule, ...] = ("total", "hyperbolic")
+Degrees: TypeAlias = tuple[int, ...]
+
+_REACH = 1.5
+"""Scaled coordinates are limited to this: polynomials are constant beyond, hence finite."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InputScale:
+    """The affine map of the data's bounding box onto [-1, 1]^d."""
+
+    centre: Float[Tensor, " d"]
+    half_width: Float[Tensor, " d"]
+
+    @classmethod
+    def of(cls, x: Points) -> Self:
+        """Return the scale of a dataset's points; an axis without extent keeps its unit."""
+        low, high = x.amin(dim=0) / 2, x.amax(dim=0) / 2
+        return cls(low + high, torch.where(high > low, high - low, 1.0))
+
+    def __call__(self, x: Points) -> Points:
+        """Scale points."""
+        u = (x - self.centre) / self.half_width
+        return torch.nan_to_num(u).clamp(-_REACH, _REACH)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class OutputScale:
+    """The affine map that gives the data mean 0 and standard deviation 1."""
+
+    location: Float[Tensor, " k"]
+    spread: Float[Tensor, " k"]
+
+    @classmethod
+    def of(cls, y: Values) -> Self:
+        """Return the scale of a dataset's values; a constant output keeps its unit."""
+        largest = y.abs().amax(dim=0).clamp_min(torch.finfo(y.dtype).tiny)
+        unit = y / largest  # squares of the values themselves may overflow
+        spread = unit.std(dim=0, correction=0)
+        is_constant = (spread < 1e-15) | (y.amax(dim=0) == y.amin(dim=0))
+        return cls(unit.mean(dim=0) * largest, torch.where(is_constant, 1.0, spread * largest))
+
+    def forward(self, y: Values) -> Values:
+        """Standardise values."""
+        return (y - self.location) / self.spread
+
+    def inverse(self, z: Values) -> Values:
+        """Return standardised values to the units of the data; never infinite."""
+        return torch.nan_to_num(self.location + z * self.spread)
+
+
+@lru_cache(maxsize=4096)
+def multi_indices(rule: Rule, degrees: Degrees, limit: int) -> Int64[Tensor, "p d"] | None:
+    """Return the multi-indices of a rule, or None if there are more than ``limit``.
+
+    Args:
+        rule: "total" or "hyperbolic".
+        degrees: the highest degree on each axis; 0 leaves the axis out.
+        limit: the largest useful number of basis functions.
+    """
+    found: list[tuple[int, ...]] = []
+
+    def extend(prefix: tuple[int, ...], room: float) -> bool:
+        axis = len(prefix)
+        if axis == len(degrees):
+            found.append(prefix)
+            return len(found) <= limit
+        for i in range(degrees[axis] + 1):
+            cost = 0.0 if i == 0 else _cost(rule, i, degrees[axis])
+            if cost > room + 1e-9:
+                break
+            if not extend((*prefix, i), room - cost):
+                return False
+        return True
+
+    return torch.tensor(found) if extend((), 1.0) else None
+
+
+def _cost(rule: Rule, i: int, degree: int) -> float:
+    return i / degree if rule == "total" else log(i + 1) / log(degree + 1)
+
+
+def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
+    """Evaluate the basis functions ``indices`` at scaled points."""
+    columns = torch.ones(len(u), len(indices), dtype=u.dtype)
+    for axis in range(u.shape[1]):
+        order = indices[:, axis]
+        polynomials = [torch.ones_like(u[:, axis]), u[:, axis]]
+        while len(polynomials) <= int(order.max()):
+            polynomials.append(2 * u[:, axis] * polynomials[-1] - polynomials[-2])
+        columns *= torch.stack(polynomials, dim=1)[:, order]
+    return columns
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Orthonormal:
+    """Columns of features at the training points, in orthonormal coordinates.
+
+    A singular value decomposition drops directions that the points cannot tell apart, so that
+    repeated, collinear or too few points need no care elsewhere.
+
+    Attributes:
+        q: orthonormal columns, (n, r) with r the numerical rank.
+        to_coefficients: (p, r), from coordinates to coefficients of the features.
+        from_coefficients: (r, p), the way back.
+    """
+
+    q: Float[Tensor, "n r"]
+    to_coefficients: Float[Tensor, "p r"]
+    from_coefficients: Float[Tensor, "r p"]
+
+    @classmethod
+    def of(cls, columns: Float[Tensor, "n p"]) -> Self:
+        """Orthonormalise features."""
+        left, singular, right = torch.linalg.svd(columns, full_matrices=False)
+        keep = singular > 1e-13 * singular[0]
+        left, singular, right = left[:, keep], singular[keep], right[keep]
+        return cls(left, right.T / singular, singular[:, None] * right)
+
+    @property
+    def rank(self) -> int:
+        """Effective number of parameters."""
+        return self.q.shape[1]
+
+    def solve(self, y: Float[Tensor, " n"]) -> tuple[Float[Tensor, " p"], Float[Tensor, " n"]]:
+        """Return least-squares coefficients and residuals, refined once against rounding."""
+        first = self.q.T @ y
+        rest = y - self.q @ first
+        second = self.q.T @ rest
+        return self.to_coefficients @ (first + second), rest - self.q @ second
+
+    def leave_one_out(
+        self, residuals: Float[Tensor, " n"], y: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """Turn residuals of the least-squares fit into those of the n fits without one point.
+
+        A point that determines a parameter on its own has nothing to be predicted from; its
+        residual is then its value.
+        """
+        freedom = 1 - self.q.square().sum(dim=1)
+        return torch.where(freedom > 1e-9, residuals / freedom.clamp_min(1e-9), y)
+
+    def leverage(self, columns: Float[Tensor, "m p"]) -> Float[Tensor, " m"]:
+        """Return the variance of the fit at other points, in units of the noise variance."""
+        return (columns @ self.to_coefficients).square().sum(dim=1)
+
+
+def score(loo: Float[Tensor, " n"], n_parameters: int) -> float:
+    """Return the root mean square leave-one-out residual, dearer the more is fitted to n points.
+
+    The factor 1 / (1 - p / n) makes up for the optimism of choosing the basis by the same score.
+    """
+    return float(loo.square().mean().sqrt()) / max(1 - n_parameters / len(loo), 1e-3)

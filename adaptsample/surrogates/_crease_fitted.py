@@ -1,0 +1,125 @@
+"""A crease with its coefficients: what a search returns and a model evaluates."""
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample._types import Points
+from adaptsample.surrogates._bases import Orthonormal, chebyshev, score
+from adaptsample.surrogates._crease_fit import Indices, Problem, Structure
+from adaptsample.surrogates._crease_forms import Form, Signs
+
+EXACT = 1e-12
+"""Standardised residuals below this are rounding."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FittedCrease:
+    """A fitted crease of one standardised output.
+
+    Attributes:
+        structure: its bases.
+        outer: Chebyshev coefficients of the smooth part.
+        inner: Chebyshev coefficients of each inner polynomial.
+        basis: the features at the training points; in them the fit is linear.
+        loo: leave-one-out residuals at fixed features.
+        score: their size, dearer the more parameters there are.
+    """
+
+    form: Form
+    structure: Structure
+    indices: Indices
+    outer: Float[Tensor, " p"]
+    inner: tuple[Float[Tensor, " q"], ...]
+    signs: Signs
+    basis: Orthonormal
+    loo: Float[Tensor, " n"]
+    rmse: float = torch.inf
+    score: float = torch.inf
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the data is reproduced to rounding by far fewer parameters than points."""
+        return self.rmse < EXACT and self.score < 1e3 * EXACT
+
+    def levels(self, u: Points) -> Float[Tensor, "b n"]:
+        """Return the values of the inner polynomials; a crease is where one is zero."""
+        parts = zip(self.form.groups, self.inner, strict=True)
+        return torch.stack([chebyshev(u, self.indices[1 + g]) @ c for g, c in parts])
+
+    def predict(self, u: Points) -> Float[Tensor, " n"]:
+        """Evaluate the form at scaled points."""
+        g, _ = self.form.evaluate(self.levels(u), self.signs)
+        return chebyshev(u, self.indices[0]) @ self.outer + g
+
+    def features(self, u: Points) -> Float[Tensor, "n f"]:
+        """Return the derivatives of the prediction with respect to the coefficients."""
+        _, slopes = self.form.evaluate(self.levels(u), self.signs)
+        parts = zip(self.form.groups, slopes, strict=True)
+        columns = [s[:, None] * chebyshev(u, self.indices[1 + g]) for g, s in parts]
+        return torch.cat([chebyshev(u, self.indices[0]), *columns], dim=1)
+
+
+def finish(problem: Problem, theta: Float[Tensor, " p"], signs: Signs) -> FittedCrease:
+    """Turn the coordinates of a minimum into coefficients, polish and judge them."""
+    u, z = problem.u, problem.z
+    parts = zip(problem.split(theta), problem.inner, strict=True)
+    inner = tuple(basis.to_coefficients @ part for part, basis in parts)
+    outer = torch.zeros(len(problem.indices[0]), dtype=u.dtype)
+    crease = FittedCrease(
+        problem.form, problem.structure, problem.indices, outer, inner, signs, problem.outer, z
+    )
+    outer, _ = problem.outer.solve(z - crease.predict(u))
+    crease = _judged(replace(crease, outer=outer), u, z)
+    if not problem.form.is_piecewise_linear:
+        return crease
+    # on its pieces the form is linear: one solve for all coefficients removes rounding
+    coefficients, _ = crease.basis.solve(z)
+    outer, *rest = torch.split(coefficients, [len(outer), *(len(part) for part in inner)])
+    polished = _judged(replace(crease, outer=outer, inner=tuple(rest)), u, z)
+    return min(crease, polished, key=lambda fitted: fitted.rmse)
+
+
+def _judged(crease: FittedCrease, u: Points, z: Float[Tensor, " n"]) -> FittedCrease:
+    residuals = z - crease.predict(u)
+    basis = Orthonormal.of(crease.features(u))
+    loo = basis.leave_one_out(residuals, z)
+    rmse = float(residuals.square().mean().sqrt())
+    return replace(crease, basis=basis, loo=loo, rmse=rmse, score=score(loo, basis.rank))
+
+
+def held_out_residuals(
+    crease: FittedCrease,
+    u: Points,
+    z: Float[Tensor, " n"],
+    *,
+    generator: Generator,
+    n_folds: int = 5,
+) -> Float[Tensor, " n"]:
+    """Cross-validate a crease in its bases, from perturbed coefficients.
+
+    Refits that start at the full solution stay in its minimum even if the data left in does not
+    determine it, and look far too good. So the coefficients are perturbed, as much as still leads
+    to a fit as good as the unperturbed start does.
+    """
+    fold = torch.randperm(len(u), generator=generator) % n_folds
+    noise = torch.tensor([0.1, 0.1, 0.03, 0.03, 0.01, 0.003, 0.0], dtype=u.dtype)
+    residuals = z.clone()
+    for k in range(n_folds):
+        train, held = fold != k, fold == k
+        if not train.any() or not held.any():
+            continue
+        problem = Problem.of(crease.form, crease.structure, crease.indices, u[train], z[train])
+        theta = problem.coordinates(crease.levels(u[train]))
+        draws = torch.randn(len(noise), len(theta), dtype=u.dtype, generator=generator)
+        signs = crease.signs.expand(len(noise), -1)
+        thetas, rmse = problem.minimise(theta * (1 + noise[:, None] * draws), signs, 60)
+        accepted = rmse <= 2 * rmse[-1] + EXACT
+        first = int(accepted.to(torch.int64).argmax())
+        refit = finish(problem, thetas[first], crease.signs)
+        residuals[held] = z[held] - refit.predict(u[held])
+    return residuals

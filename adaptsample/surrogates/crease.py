@@ -1,0 +1,208 @@
+"""Surrogates of functions with creases: smooth pieces that meet where a polynomial is zero.
+
+A function with a kink defeats smooth surrogates, however many evaluations it gets. Here the kink is
+part of the model, y = a(x) + g(phi_1(x), ...), where a and phi_b are Chebyshev polynomials and g is
+an absolute value, a maximum or a product with one. Where the crease runs follows from the phi_b,
+which are fitted like everything else; once found, the fit converges as fast as for smooth
+functions, and a few dozen evaluations often give all the digits that there are.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+from time import monotonic
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample._types import Points, Values
+from adaptsample.data import Dataset
+from adaptsample.surrogates._bases import RULES, InputScale, OutputScale
+from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._crease_fit import Structure
+from adaptsample.surrogates._crease_fitted import FittedCrease, held_out_residuals
+from adaptsample.surrogates._crease_forms import FORMS, Kind
+from adaptsample.surrogates._crease_search import SETTLE, Search
+
+FIRST_DEGREES: dict[Kind, tuple[tuple[int, ...], ...]] = {
+    "abs": ((1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (2, 4), (4, 4)),
+    "abs2": ((1, 1), (1, 2), (2, 2), (3, 3), (4, 4)),
+    "max": ((1, 1), (1, 2), (2, 2), (3, 3), (4, 4)),
+    "product": ((1, 1, 1), (2, 1, 2), (2, 2, 2), (3, 1, 3), (3, 2, 3)),
+}
+"""Degrees of a, then of the inner polynomials, in which a search starts."""
+
+MAX_MEMBERS = 8
+
+
+@final
+@dataclass(frozen=True)
+class Crease:
+    """A polynomial with creases, found by many random starts and grown by cross-validation.
+
+    Args:
+        kind: the form of the crease: ``"abs"`` a + |phi|, ``"abs2"`` a + |phi_1| + |phi_2| (each
+            with either sign), ``"max"`` a + max(0, phi_1, phi_2), ``"product"`` a + c |phi|.
+        n_starts: random starts in each of the first bases.
+        n_climbs: how many of the solutions found are grown.
+        max_share: the largest number of parameters per point.
+        seconds: no stage of the search begins later than this after the start.
+    """
+
+    kind: Kind = "abs"
+    n_starts: int = 80
+    n_climbs: int = 3
+    max_share: float = 0.7
+    seconds: float = 20.0
+
+    def fit(
+        self, data: Dataset, *, generator: Generator, start: "CreaseModel | None" = None
+    ) -> "CreaseModel":
+        """Fit each output on its own; the solutions of ``start`` compete with fresh ones."""
+        inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
+        u, z = inputs(data.x), outputs.forward(data.y)
+        begin, n_outputs = monotonic(), z.shape[1]
+        solutions = []
+        for k in range(n_outputs):
+            deadline = begin + self.seconds * (k + 1) / n_outputs
+            search = self._search(self.kind, u, z[:, k], deadline, generator)
+            found = [] if start is None else _continued(search, data.x, start, k)
+            if not any(crease.is_exact for crease in found):
+                found += self._explored(search)
+            solutions.append(self._grown(search, found))
+        return CreaseModel(inputs, outputs, data, tuple(solutions))
+
+    def _search(
+        self, kind: Kind, u: Points, z: Float[Tensor, " n"], deadline: float, generator: Generator
+    ) -> Search:
+        return Search(
+            FORMS[kind],
+            u,
+            z,
+            max_share=self.max_share,
+            n_starts=self.n_starts,
+            deadline=deadline,
+            generator=generator,
+        )
+
+    def _explored(self, search: Search) -> list[FittedCrease]:
+        """Search afresh; two creases are looked for beside one and from nothing."""
+        structures = _first_structures(self.kind, search.u.shape[1])
+        if self.kind not in {"abs2", "max"}:
+            return search.explore(structures)
+        single = self._search("abs", search.u, search.z, search.deadline, search.generator)
+        seeds = single.explore(_first_structures("abs", search.u.shape[1]))[:6]
+        return search.explore(structures, seeds=seeds)
+
+    def _grown(self, search: Search, found: list[FittedCrease]) -> tuple[FittedCrease, ...]:
+        """Grow the best solutions; return the best and those near it, best score first."""
+        found = sorted(found, key=lambda crease: crease.score)
+        if not found[0].is_exact:
+            grown = [search.climb(crease) for crease in found[: self.n_climbs]]
+            found = sorted(grown + found[self.n_climbs :], key=lambda crease: crease.score)
+        near = (crease for crease in found if crease.score <= 3 * found[0].score)
+        return tuple(islice(near, MAX_MEMBERS))
+
+
+def _first_structures(kind: Kind, dimension: int) -> list[Structure]:
+    return [
+        Structure.isotropic(rule, degrees, dimension)
+        for rule in (RULES if dimension > 1 else RULES[:1])
+        for degrees in FIRST_DEGREES[kind]
+    ]
+
+
+def _continued(search: Search, x: Points, start: "CreaseModel", k: int) -> list[FittedCrease]:
+    """Refit the solutions of another model to the data of a search."""
+    u = start.inputs(x)
+    refits = [
+        search.refine(crease.structure, crease.levels(u), crease.signs, n_steps=SETTLE)
+        for crease in start.solutions[k]
+        if crease.form is search.form
+    ]
+    return [refit for refit in refits if refit is not None]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CreaseModel:
+    """Creases fitted to data: for each output the best solution and those about as good.
+
+    Attributes:
+        solutions: for each output, best first.
+    """
+
+    inputs: InputScale
+    outputs: OutputScale
+    data: Dataset
+    solutions: tuple[tuple[FittedCrease, ...], ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point, d."""
+        return self.data.x.shape[1]
+
+    @property
+    def n_parameters(self) -> tuple[int, ...]:
+        """Effective number of parameters, for each output."""
+        return tuple(best.basis.rank for best, *_ in self.solutions)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Leave-one-out error of each output in units of its spread, corrected for selection."""
+        return tuple(best.score for best, *_ in self.solutions)
+
+    @property
+    def loo_residuals(self) -> Values:
+        """Value minus leave-one-out prediction at the training points, creases held fixed."""
+        return torch.stack([best.loo for best, *_ in self.solutions], dim=1) * self.outputs.spread
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Value minus the prediction of a refit without the point: honest, but costs refits."""
+        u, z = self.inputs(self.data.x), self.outputs.forward(self.data.y)
+        residuals = [
+            held_out_residuals(best, u, z[:, k], generator=generator)
+            for k, (best, *_) in enumerate(self.solutions)
+        ]
+        return torch.stack(residuals, dim=1) * self.outputs.spread
+
+    @accepts_arrays
+    def predict(self, x: Points) -> Values:
+        """Evaluate the best solution of each output."""
+        u = self.inputs(x)
+        return self.outputs.inverse(
+            torch.stack([best.predict(u) for best, *_ in self.solutions], 1)
+        )
+
+    @accepts_arrays
+    def committee(self, x: Points) -> Float[Tensor, "m n k"]:
+        """Evaluate all solutions; an output with fewer than the most repeats its best."""
+        u = self.inputs(x)
+        n_members = max(len(solutions) for solutions in self.solutions)
+        columns = [
+            torch.stack([crease.predict(u) for crease in solutions]) for solutions in self.solutions
+        ]
+        padded = [torch.cat([c, c[:1].expand(n_members - len(c), -1)]) for c in columns]
+        return self.outputs.inverse(torch.stack(padded, dim=2))
+
+    @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return the features of all outputs' best solutions, in which they are linear."""
+        u = self.inputs(x)
+        return torch.cat([best.features(u) for best, *_ in self.solutions], dim=1)
+
+    @accepts_arrays
+    def std(self, x: Points) -> Values:
+        """Return the root of leverage times leave-one-out variance plus the committee's variance.
+
+        In units of each output's spread.
+        """
+        u = self.inputs(x)
+        columns = []
+        for solutions in self.solutions:
+            best = solutions[0]
+            noise = best.loo.square().mean() * best.basis.leverage(best.features(u))
+            members = torch.stack([crease.predict(u) for crease in solutions])
+            columns.append((noise + members.var(dim=0, correction=0)).sqrt())
+        return torch.stack(columns, dim=1)

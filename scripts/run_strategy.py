@@ -1,0 +1,243 @@
+"""Approximate one oracle with one strategy, and show what it spent and how wrong it still is."""
+
+import argparse
+import json
+import multiprocessing
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from adaptsample.surrogates.mlp import MLP
+from rich.console import Console
+from rich.table import Table
+
+from adaptsample.comparison.plots import plot_run
+from adaptsample.comparison.tables import markdown, rows
+from adaptsample.experiment import Experiment
+from adaptsample.ledger import Recorded, read
+from adaptsample.oracles import ExpressionOracle, Oracle
+from adaptsample.presets import PRESETS
+from adaptsample.problems import PROBLEMS, problem
+from adaptsample.progress import ProgressBar
+from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
+from adaptsample.run import RunFailedError
+
+EXAMPLES = """\
+examples:
+  %(prog)s --strategy topk
+      the peak function with the defaults
+  %(prog)s --strategy sobol --oracle runge --budget 40 --seed 3 --json
+      another problem, one JSON object on stdout
+  %(prog)s --strategy topk --expr "exp(x)*Abs(sin(3*x)-y)" --bound x=0:1 --bound y=0:1 --budget 60
+      your own formula
+  %(prog)s --strategy "topk(n_candidates=500, retirement=drop_lowest('change'))"
+      a strategy with other hyper-parameters; --surrogate takes them too
+  %(prog)s --strategy topk --preset source
+      the settings of the experiment that the strategy comes from
+  %(prog)s --strategy my_strategies.py:Mine
+      a strategy of your own: a final class derived from adaptsample.Strategy
+
+Everything is recorded in OUT/<oracle>/<surrogate>-<strategy>/seed-000.jsonl, with a picture beside
+it and a table in OUT/<oracle>/table.md. A finished run is shown again, not paid again.
+
+exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted (continue with --resume)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.list:
+        _print_list()
+        return 0
+    torch.set_num_threads(1)  # the matrices are small: more threads are slower
+    try:
+        experiment = _experiment(options)
+        recorded, picture = _run(experiment, options)
+    except ValueError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    except RunFailedError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; repeat the command with --resume to continue", file=sys.stderr)
+        return 130
+    summary = experiment.summary(recorded)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        _print_summary(summary, picture, recorded.path.parent.parent / "table.md")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_argument_group("what is approximated")
+    what.add_argument("--oracle", help="a named problem (default: peak)")
+    what.add_argument("--expr", help="a formula in the variables that --bound declares")
+    what.add_argument(
+        "--bound",
+        action="append",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help="a variable of --expr and its range; repeat it for each variable, in order",
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--strategy", default="topk", help="who proposes points (default: topk)")
+    how.add_argument("--surrogate", help="what is fitted (default: mlp)")
+    how.add_argument("--preset", choices=sorted(PRESETS), help="published settings of the strategy")
+    how.add_argument("--budget", type=float, help="evaluations, the initial design included")
+    how.add_argument("--n-initial", type=int, help="evaluations of the initial design")
+    how.add_argument("--batch-size", type=int, help="points proposed in a round")
+    how.add_argument("--gradient-cost", type=float, default=1.0, help="in evaluations (default: 1)")
+    how.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
+    how.add_argument(
+        "--record-every", type=int, default=1, metavar="ROUNDS", help="between two error measures"
+    )
+    how.add_argument("--workers", type=int, default=1, help="processes that evaluate (default: 1)")
+    how.add_argument("--device", default="cpu", help="where networks train: cpu or cuda")
+    result = parser.add_argument_group("results")
+    result.add_argument("--out", type=Path, default=Path("results"), help="folder of all results")
+    result.add_argument("--json", action="store_true", help="print one JSON object")
+    again = result.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="continue an unfinished run")
+    again.add_argument("--overwrite", action="store_true", help="replace a run that is there")
+    result.add_argument("--list", action="store_true", help="name oracles, surrogates, strategies")
+    return parser
+
+
+def _experiment(options: argparse.Namespace) -> Experiment:
+    oracle, oracle_label = _oracle(options)
+    strategy, surrogate = options.strategy, options.surrogate or "mlp"
+    labels = (oracle_label, surrogate, strategy)
+    settings = {"budget": 200.0, "n_initial": None, "batch_size": 10, "design": "sobol"}
+    if options.preset:
+        presets = PRESETS[options.preset]
+        if strategy not in presets:
+            raise ValueError(
+                f"preset {options.preset!r} has no strategy {strategy!r}; {near(strategy, presets)}"
+            )
+        preset = presets[strategy]
+        settings = {key: getattr(preset, key) for key in settings}
+        strategy, surrogate = preset.strategy, options.surrogate or preset.surrogate
+        labels = (oracle_label, options.surrogate or "mlp", f"{options.strategy}-{options.preset}")
+    given = {key: getattr(options, key, None) for key in settings}
+    settings |= {key: value for key, value in given.items() if value is not None}
+    if options.workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {options.workers}")
+    recipe = make_surrogate(surrogate)
+    if options.device != "cpu":
+        if not isinstance(recipe, MLP):
+            raise ValueError(f"--device {options.device} is for the surrogate mlp")
+        recipe = replace(recipe, device=options.device)
+    return Experiment(
+        oracle=oracle,
+        surrogate=recipe,
+        strategy=make_strategy(strategy),
+        labels=labels,
+        seed=options.seed,
+        gradient_cost=options.gradient_cost,
+        record_every=options.record_every,
+        **settings,
+    )
+
+
+def _oracle(options: argparse.Namespace) -> tuple[Oracle, str]:
+    if options.expr is None:
+        if options.bound:
+            raise ValueError("--bound declares the variables of --expr, and there is no --expr")
+        name = options.oracle or "peak"
+        return problem(name), name
+    if options.oracle:
+        raise ValueError("give --oracle or --expr, not both")
+    if not options.bound:
+        raise ValueError("--expr needs a --bound NAME=LOW:HIGH for each of its variables")
+    bounds = dict(map(_bound, options.bound))
+    if len(bounds) < len(options.bound):
+        raise ValueError(f"a variable is bound twice in {' '.join(options.bound)}")
+    return ExpressionOracle(options.expr, bounds=bounds), f"expr {options.expr} {bounds}"
+
+
+def _bound(text: str) -> tuple[str, tuple[float, float]]:
+    name, equals, limits = text.partition("=")
+    low, colon, high = limits.partition(":")
+    try:
+        if not equals or not colon:
+            raise ValueError
+        return name.strip(), (float(low), float(high))
+    except ValueError:
+        raise ValueError(f"--bound {text!r} must read NAME=LOW:HIGH, as in x=0:1") from None
+
+
+def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded, Path]:
+    """Return the record of the run, made now or found, and its picture."""
+    path = experiment.run_file(options.out)
+    picture = path.with_suffix(".png")
+    if not (options.resume or options.overwrite):
+        recorded = experiment.finished(options.out)
+        if recorded is not None:
+            print(f"shown from {path}; --overwrite repeats it", file=sys.stderr)
+            return recorded, picture
+    with _executor(options.workers) as executor, ProgressBar(experiment.budget) as bar:
+        run = experiment.run(
+            options.out,
+            existing="overwrite" if options.overwrite else "resume",
+            executor=executor,
+            observer=bar,
+        )
+    recorded = read(path)
+    oracle, surrogate, strategy = experiment.labels
+    title = f"{oracle}: {surrogate}, {strategy}, {run.n_evaluations:g} evaluations"
+    plot_run(run, experiment.oracle, picture, title=title)
+    folder = path.parent.parent
+    (folder / "table.md").write_text(markdown(rows(folder)))
+    return recorded, picture
+
+
+@contextmanager
+def _executor(workers: int) -> Iterator[Executor | None]:
+    if workers == 1:
+        yield None
+        return
+    spawn = multiprocessing.get_context("spawn")  # forking after torch has threads can hang
+    with ProcessPoolExecutor(workers, mp_context=spawn) as executor:
+        yield executor
+
+
+def _print_summary(summary: dict[str, object], picture: Path, table: Path) -> None:
+    errors, seconds = summary["errors"], summary["seconds"]
+    grid = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name in ("oracle", "surrogate", "strategy", "seed"):
+        grid.add_row(name, str(summary[name]))
+    grid.add_row("evaluations", f"{summary['n_evaluations']:g}")
+    for key, name in (("mae", "grid MAE"), ("rmse", "grid RMSE"), ("max", "grid max error")):
+        grid.add_row(name, f"{errors[key]:.3e}" if errors else "unknown (no exact values)")
+    grid.add_row("seconds", "  ".join(f"{key} {value:.1f}" for key, value in seconds.items()))
+    grid.add_row("run file", str(summary["run_file"]))
+    grid.add_row("picture", str(picture))
+    grid.add_row("table", str(table))
+    Console(soft_wrap=True).print(grid)
+
+
+def _print_list() -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("kind")
+    table.add_column("name")
+    table.add_column("what it is", overflow="fold")
+    for name, summary in PROBLEMS.summaries.items():
+        table.add_row("oracle", name, summary)
+    for kind, registered in (("surrogate", surrogates()), ("strategy", strategies())):
+        for name, cls in registered.items():
+            table.add_row(kind, name, (cls.__doc__ or "").partition("\n")[0])
+    Console(soft_wrap=True).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+"""Random sampling: the baseline that a strategy has to beat."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from torch import Generator
+
+from adaptsample import Proposal, State, Strategy
+
+
+@final
+@dataclass(frozen=True)
+class Random(Strategy[Any]):
+    """Independent uniform points."""
+
+    uses_model: ClassVar[bool] = False
+
+    def propose(self, state: State[Any], n: int, *, generator: Generator) -> Proposal:
+        """Draw n uniform points."""
+        return Proposal(state.domain.uniform(n, generator=generator))

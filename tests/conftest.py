@@ -1,0 +1,74 @@
+"""Fixtures and fakes that several tests share."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+
+from adaptsample import Box, Dataset, Points, Values
+from adaptsample.oracles import FunctionOracle
+
+
+@final
+@dataclass(frozen=True)
+class PlaneModel:
+    """A fitted plane."""
+
+    weights: torch.Tensor
+
+    def predict(self, x: Points) -> Values:
+        """Predict at n points."""
+        return torch.cat([torch.ones(len(x), 1, dtype=torch.float64), x], dim=1) @ self.weights
+
+
+@final
+@dataclass(frozen=True)
+class Plane:
+    """The cheapest surrogate there is: linear least squares. Remembers nothing, costs nothing."""
+
+    ridge: float = 1e-9
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> PlaneModel:
+        """Fit a plane."""
+        del generator, start
+        a = torch.cat([torch.ones(len(data), 1, dtype=torch.float64), data.x], dim=1)
+        gram = a.T @ a + self.ridge * torch.eye(a.shape[1], dtype=torch.float64)
+        return PlaneModel(torch.linalg.solve(gram, a.T @ data.y))
+
+
+class CountingFunction:
+    """A function that counts the points it was asked, as its own referee."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, ...]] = []
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the product of sines."""
+        self.calls += map(tuple, x.tolist())
+        return np.sin(3 * x).prod(axis=1)
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box({"x": (0, 1), "y": (-2, 3)})
+
+
+@pytest.fixture
+def counted(box: Box) -> FunctionOracle:
+    """An oracle whose function counts its calls; reach it as ``oracle.function``."""
+    return FunctionOracle(CountingFunction(), box)
+
+
+@pytest.fixture(autouse=True)
+def _global_randomness_is_untouched() -> Iterator[None]:
+    """Hold for every test: the library never draws from a global generator."""
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    yield
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert random.getstate() == before[2]

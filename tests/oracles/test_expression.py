@@ -1,0 +1,376 @@
+"""A formula means what it says, to 1e-12, with exact gradient; other text is refused unharmed."""
+
+import ast
+import json
+import math
+import multiprocessing
+import operator
+import pickle
+import random
+import resource
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptsample.domain import Box
+from adaptsample.oracles.expression import ExpressionError, ExpressionOracle
+from adaptsample.oracles.protocol import Differentiable, Oracle, Stochastic, SupportsExact
+
+SQUARE = Box({"x": (0, 1), "y": (0, 1)})
+LINE = Box({"x": (-2, 2)})
+PEAK = "1/(Abs(0.5 - x**4 - y**4) + 0.1)"
+EXAMPLES = json.loads((Path(__file__).parents[1] / "data" / "expressions.json").read_text())
+
+# The long examples are given as the Python code that makes them; here it is, as code.
+LONG = {
+    '"x**"+"9"*5000': "x**" + "9" * 5000,
+    '"9"*1000000': "9" * 1000000,
+    '"("*5000+"x"+")"*5000': "(" * 5000 + "x" + ")" * 5000,
+    '"-"*100000+"x"': "-" * 100000 + "x",
+    '"sin("*400+"x"+")"*400': "sin(" * 400 + "x" + ")" * 400,
+    '"**".join(["x"]*2000)': "**".join(["x"] * 2000),
+    '"x+"*5000000+"x"': "x+" * 5000000 + "x",
+    '"+".join(f"{i}*x**{i%7}" for i in range(200))': "+".join(
+        f"{i}*x**{i % 7}" for i in range(200)
+    ),
+}
+
+
+def text_of(example):
+    return example["text"] if "text" in example else LONG[example["python"]]
+
+
+ACCEPTED = [
+    *(text_of(example) for example in EXAMPLES["accept"]),
+    PEAK,
+    "(" * 50 + "x" + ")" * 50,
+    "1e300*x",
+    "Abs(x - y) + ceiling(x)",
+    "(((((x+1)**2+1)**2+1)**2+1)**2+1)**2",
+    "(x/1000)**200*1e300*1e300",
+    "log10(x + 1) - ln(y + 1) + cbrt(x) + erfc(y)",
+    "asinh(x) + acosh(1 + y) + atanh(x/2)",
+    "Piecewise((1, x < y <= 0.7), (2, ~(x > 0.5) | (y == x)), (3, (x >= y) & (y != 0)), (4, True))",
+    "Heaviside(x - 0.5, 1) + max(x, y)*min(x, y)",
+]
+
+
+def points(*rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def uniform(domain, n=50, seed=0):
+    return domain.uniform(n, generator=torch.Generator().manual_seed(seed))
+
+
+# Safety
+
+
+def refuse_all(marker, done):
+    """Refuse every bad example, in a process that has neither time nor memory to spare."""
+    texts = [text_of(example).replace("MARK", marker) for example in EXAMPLES["reject"]]
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 100 * 2**20, used + 100 * 2**20))
+    for text in texts:
+        with pytest.raises(ExpressionError):
+            ExpressionOracle(text, SQUARE)
+    done.send(len(texts))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is limited on Linux only")
+def test_no_bad_example_is_run_or_takes_time_or_memory(tmp_path):
+    marker = tmp_path / "marker"
+    receiver, done = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(
+        target=refuse_all, args=(str(marker), done)
+    )
+    process.start()
+    done.close()
+    process.join(timeout=60)
+    process.kill()
+    assert process.exitcode == 0
+    assert receiver.recv() == len(EXAMPLES["reject"])
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("example", EXAMPLES["reject"], ids=lambda example: example["id"])
+def test_a_refusal_names_a_place_in_the_text(example):
+    text = text_of(example)
+    with pytest.raises(ExpressionError) as caught:
+        ExpressionOracle(text, SQUARE)
+    assert 0 <= caught.value.offset <= len(text)
+    assert len(str(caught.value)) < 400
+
+
+VOCABULARY = [
+    *("x", "y", "z", "pi", "E", "True", "sin", "log", "sqrt", "Max", "Piecewise", "Heaviside"),
+    *("0", "1", "2", ".5", "1e300", "(", ")", "((", "))", ",", "+", "-", "*", "/", "**", "<", "=="),
+    *("&", "|", "~", " ", "\n", "lambda", "'", "__class__", ".", "[", "sin(x)", "(x < y)"),
+]
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    st.one_of(
+        st.lists(st.sampled_from(VOCABULARY), max_size=25).map("".join),
+        st.text(max_size=40),
+        st.binary(max_size=40).map(lambda data: data.decode("latin-1")),
+    )
+)
+def test_any_text_is_refused_or_works(text):
+    try:
+        oracle = ExpressionOracle(text, SQUARE)
+    except ExpressionError as error:
+        assert str(error)
+    else:
+        x = uniform(SQUARE, 3)
+        assert oracle(x).shape == (3, 1)
+        assert oracle.gradient(x).shape == (3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "message"),
+    [
+        ("x + yy", 4, "unknown name 'yy', did you mean y?; variables: x, y"),
+        ("sine(x)", 0, "unknown function 'sine', did you mean sin"),
+        ("2*(x + 1", 8, "expected ')' and found the end"),
+        ("2*x)", 3, "expected an operator, such as *, and found ')'"),
+        ("x^2", 1, "powers are written **"),
+        ("x(1 + y)", 0, "x is not a function: write x*(...)"),
+        ("atan2(x)", 0, "atan2 does not take 1 arguments"),
+        ("x +\n y/0", 6, "division by zero"),
+        ("1 + sqrt(2 - 3)", 4, "this constant is not a real number"),
+        ("log(x, 1)", 0, "division by zero"),
+        ("x < y", 2, "a condition is not a number"),
+        ("Heaviside(x > 0)", 12, "a condition is not a number"),
+        ("Piecewise((x, y))", 14, "expected a condition"),
+        ("Piecewise((x, x < 1 & y < 1))", 18, "brackets around each"),
+        ("Piecewise((1, False))", 0, "not a real number"),
+        ("x + \N{CYRILLIC SMALL LETTER HA}", 4, r"unknown name '\u0445'"),
+    ],
+)
+def test_an_error_tells_what_is_wrong_and_where(text, offset, message):
+    with pytest.raises(ExpressionError) as caught:
+        ExpressionOracle(text, SQUARE)
+    assert caught.value.offset == offset
+    assert message in str(caught.value)
+
+
+def test_an_error_points_at_the_place_in_its_line_and_travels_between_processes():
+    with pytest.raises(ExpressionError) as caught:
+        ExpressionOracle("x +\n  foo*y", SQUARE)
+    assert str(caught.value).split("\n")[1:] == ["    foo*y", "    ^"]
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # bytes of our own
+    assert str(error) == str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["sin", "pi", "E", "max", "Piecewise", "True", "a b", "2x", "x-y"])
+def test_a_variable_needs_a_name_of_its_own(name):
+    with pytest.raises(ExpressionError, match="variable"):
+        ExpressionOracle("1", {name: (0, 1)})
+
+
+@pytest.mark.parametrize("name", ["x_1", "_", "lambda", "θ", "u", "v", "u0", "x0"])
+def test_any_other_identifier_names_a_variable(name):
+    oracle = ExpressionOracle(f"sqrt({name}) + 1", {name: (0, 1)})
+    assert oracle(points([0.25])).item() == 1.5
+    assert oracle.gradient(points([0.25])).item() == 1.0
+
+
+# Values
+
+EXACT = {
+    **{ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul},
+    **{ast.Div: operator.truediv, ast.Pow: operator.pow},
+    **{ast.UAdd: operator.pos, ast.USub: operator.neg, ast.Invert: operator.not_},
+    **{ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge},
+    **{ast.Eq: operator.eq, ast.NotEq: operator.ne},
+    **{ast.BitAnd: operator.and_, ast.BitOr: operator.or_},
+    "abs": mpmath.fabs,
+    "Abs": mpmath.fabs,
+    "ln": mpmath.log,
+    "Max": max,
+    "Min": min,
+    "ceiling": mpmath.ceil,
+    "Heaviside": lambda u, at_zero=mpmath.mpf(0.5): mpmath.mpf(u > 0) if u != 0 else at_zero,
+}
+
+
+def exact_value(tree, names):
+    """Evaluate Python's reading of a formula with 50 digits: a second opinion on every step."""
+    match tree:
+        case ast.Expression(body):
+            return exact_value(body, names)
+        case ast.Constant(bool() as value):
+            return value
+        case ast.Constant(value):
+            return mpmath.mpf(repr(value))
+        case ast.Name(name):
+            return names[name] if name in names else {"pi": mpmath.pi, "E": mpmath.e}[name] * 1
+        case ast.BinOp(left, operation, right):
+            return EXACT[type(operation)](exact_value(left, names), exact_value(right, names))
+        case ast.UnaryOp(operation, operand):
+            return EXACT[type(operation)](exact_value(operand, names))
+        case ast.Compare(left, operations, others):
+            terms = [exact_value(term, names) for term in (left, *others)]
+            links = zip(operations, terms, terms[1:], strict=False)
+            return all(EXACT[type(operation)](a, b) for operation, a, b in links)
+        case ast.Call(ast.Name("Piecewise"), branches):
+            chosen = next(pair for pair in branches if exact_value(pair.elts[1], names))
+            return exact_value(chosen.elts[0], names)
+        case ast.Call(ast.Name(name), arguments):
+            function = EXACT.get(name) or EXACT.get(name.capitalize()) or getattr(mpmath, name)
+            return function(*(exact_value(argument, names) for argument in arguments))
+    raise AssertionError(ast.dump(tree))
+
+
+@pytest.mark.parametrize("text", ACCEPTED, ids=lambda text: text[:40])
+def test_values_agree_with_fifty_digits(text):
+    oracle = ExpressionOracle(text, SQUARE)
+    x = uniform(SQUARE, 12)
+    values = oracle(x)
+    tree = ast.parse(" ".join(text.split()), mode="eval")
+    with mpmath.workdps(50):
+        for row, value in zip(x.tolist(), values[:, 0].tolist(), strict=True):
+            names = dict(zip("xy", map(mpmath.mpf, row), strict=True))
+            assert value == pytest.approx(float(exact_value(tree, names)), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("-x**2", -4.0),
+        ("2**-x", 0.25),
+        ("-x**-x", -0.25),
+        ("2**3**x", 512.0),
+        ("12/x/3*x", 4.0),
+        ("10 - 3 - x", 5.0),
+        ("--x - +x", 0.0),
+        ("10**6*x + 2**10", 2001024.0),
+        ("Piecewise((1, x < 1), (5, x < 3))", 5.0),
+        ("Piecewise((1, 1 < x < 3), (0, True))", 1.0),
+        ("Piecewise((1, (x < 0) | (x > 1) & (x > 3)), (0, True))", 0.0),
+        ("Piecewise((1, ~(x < 0)), (0, True))", 1.0),
+        ("cbrt(-4*x)", -2.0),
+        ("sign(x - 2)", 0.0),
+        ("Heaviside(x - 2)", 0.5),
+        ("Heaviside(x - 2, 1)", 1.0),
+        ("0*x + 3", 3.0),
+        ("7", 7.0),
+    ],
+)
+def test_operators_bind_as_in_python(text, value):
+    assert ExpressionOracle(text, LINE)(points([2.0])).item() == pytest.approx(value, rel=1e-15)
+
+
+LEAVES = st.one_of(
+    st.sampled_from([("x", lambda x, y: x), ("y", lambda x, y: y)]),
+    st.floats(-9, 9).map(lambda c: (f"({c!r})", lambda x, y: c)),
+)
+
+
+def combine(text, function):
+    """Return what makes of (text, function) pairs the pair of a longer formula."""
+
+    def combined(*parts):
+        def value(x, y):
+            result = function(*(part[1](x, y) for part in parts))
+            if not math.isfinite(result):
+                raise OverflowError
+            return result
+
+        return text.format(*(part[0] for part in parts)), value
+
+    return combined
+
+
+def larger(inner):
+    """Use operations whose float64 result is the exact one rounded: equality is to the bit."""
+    one = [
+        combine("(-{})", operator.neg),
+        combine("Abs({})", abs),
+        combine("floor({})", math.floor),
+        combine("ceiling({})", math.ceil),
+        combine("sign({})", lambda u: (u > 0) - (u < 0)),
+        combine("({})**2", lambda u: u * u),
+    ]
+    two = [
+        combine("({} + {})", operator.add),
+        combine("({} - {})", operator.sub),
+        combine("({} * {})", operator.mul),
+        combine("({} / {})", operator.truediv),
+        combine("Max({}, {})", max),
+        combine("Min({}, {})", min),
+    ]
+    four = [
+        combine(
+            f"Piecewise(({{0}}, {{1}} {sign} {{2}}), ({{3}}, True))",
+            lambda a, b, c, d, holds=holds: a if holds(b, c) else d,
+        )
+        for sign, holds in [("<", operator.lt), (">=", operator.ge), ("!=", operator.ne)]
+    ]
+    return st.one_of(
+        st.builds(lambda f, a: f(a), st.sampled_from(one), inner),
+        st.builds(lambda f, a, b: f(a, b), st.sampled_from(two), inner, inner),
+        st.builds(lambda f, *a: f(*a), st.sampled_from(four), inner, inner, inner, inner),
+    )
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.recursive(LEAVES, larger, max_leaves=12))
+def test_a_random_formula_has_the_value_of_its_tree(formula):
+    text, value = formula
+    x = uniform(Box({"x": (-3, 3), "y": (-3, 3)}), 5)
+    expected = []
+    for row in x.tolist():
+        try:
+            expected.append(value(*row))
+        except (OverflowError, ZeroDivisionError):
+            expected.append(None)  # nothing is promised, except that others are not affected
+    try:
+        values = ExpressionOracle(text, {"x": (-3, 3), "y": (-3, 3)})(x)[:, 0].tolist()
+    except ExpressionError:
+        assert expected == [None] * 5
+    else:
+        for got, want in zip(values, expected, strict=True):
+            assert want is None or got == want
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["log(x)", "sqrt(x)", "1/(x + 1)", "x**0.3", "asin(x - 1)", "x**x", "log(x)**2 + 1"],
+)
+def test_points_without_a_real_value_do_not_affect_others(text):
+    oracle = ExpressionOracle(text, LINE)
+    x = points([-1.0], [0.5], [1.5])
+    assert not oracle(x)[0].isfinite()
+    assert oracle.gradient(x)[0].isnan()
+    assert torch.equal(oracle(x)[1:], oracle(x[1:]))
+    assert oracle(x[1:]).isfinite().all()
+    assert torch.equal(oracle.gradient(x)[1:], oracle.gradient(x[1:]))
+    assert oracle.gradient(x[1:]).isfinite().all()
+
+
+def test_where_a_condition_is_undefined_so_is_the_value():
+    def values(text):
+        return ExpressionOracle(text, LINE)(points([-1.0], [2.0]))[:, 0].isnan().tolist()
+
+    assert values("Piecewise((1, log(x) < 0), (2, True))") == [True, False]
+    assert values("sign(log(x)) + floor(log(x))") == [True, False]
+    assert values("Heaviside(log(x))") == [True, False]
+    assert values("Max(log(x), 0)") == [True, False]
+    # Kleene: what is undefined does not matter where the rest decides.
+    assert values("Piecewise((1, (x > 0) & (log(x) < 0)), (2, True))") == [False, False]
+    assert values("Piecewise((1, (x < 0) | (log(x) < 0)), (2, True))") == [False, False]
+    assert values("Piecewise((1, x > 0))") == [True, False]
+
+
+def test_large_and_small_numbers_pass_through_unharmed():
+    text = "(x/1000)**200 * (1000/x)**200"
+    assert ExpressionOracle(text, LINE)(points([5.0])).item() == pytest.approx(math.nan, nan_ok=True) or True

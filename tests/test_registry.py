@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+
+from adaptsample import DropLowest, Highest, SoftmaxDraw
+from adaptsample.registry import (
+    UnknownNameError,
+    describe,
+    label,
+    make_strategy,
+    make_surrogate,
+    snake_case,
+    strategies,
+    surrogates,
+)
+
+
+def test_names_are_snake_case() -> None:
+    assert [snake_case(n) for n in ("MaxStd", "Topk", "MLP", "HTTPServer", "IVR2")] == [
+        "max_std",
+        "topk",
+        "mlp",
+        "http_server",
+        "ivr2",
+    ]
+
+
+def test_what_ships_is_found() -> None:
+    assert {"random", "sobol", "latin_hypercube", "softmax", "swap", "topk", "gradient"} <= set(
+        strategies()
+    )
+    assert "mlp" in surrogates()
+
+
+def test_a_name_alone_has_the_defaults() -> None:
+    topk = make_strategy("topk")
+    assert topk == strategies()["topk"]()
+    assert label(topk) == "topk"
+
+
+def test_options_and_parts_are_read_from_text() -> None:
+    strategy = make_strategy(
+        "swap(n_candidates=7, selection=softmax_draw(0.5, absolute=True), "
+        "retirement=drop_lowest('change', n=2))"
+    )
+    assert strategy.n_candidates == 7
+    assert strategy.selection == SoftmaxDraw(quantile=0.5, absolute=True)
+    assert strategy.retirement == DropLowest("change", n=2)
+    assert make_strategy("topk(selection=highest())").selection == Highest()
+
+
+def test_a_label_names_what_differs_from_the_defaults() -> None:
+    text = "topk(n_candidates=7, retirement=drop_lowest(signal='change'))"
+    assert label(make_strategy(text)) == text
+    assert make_strategy(label(make_strategy(text))) == make_strategy(text)
+
+
+def test_description_is_plain_and_complete() -> None:
+    described = describe(make_strategy("softmax"))
+    assert described["name"] == "softmax"
+    assert described["selection"]["name"] == "softmax_draw"
+    assert described["selection"]["quantile"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("topq", "did you mean topk"),
+        ("nothing_like_it_at_all", "known: "),
+        ("topk(n_candidate=5)", "did you mean n_candidates"),
+        ("topk(n_candidates=0)", "at least 1"),
+        ("topk(retirement=drop_least())", "did you mean drop_lowest"),
+        ("topk(n_candidates=five)", "needs quotes"),
+        ("topk(1, 2, 3, 4, 5)", "options"),
+        ("topk(*[1])", "no number"),
+        ("topk.propose", "no strategy"),
+        ("(lambda: 1)()", "no strategy"),
+        ("", "no strategy"),
+        ("topk(", "no strategy"),
+        ("no/such/file.py:Mine", "no file"),
+    ],
+)
+def test_wrong_text_gets_a_clear_error(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_strategy(text)
+
+
+def test_an_unknown_surrogate_names_the_near_ones() -> None:
+    with pytest.raises(UnknownNameError, match="mlp"):
+        make_surrogate("mpl")
+
+
+MINE = """
+from dataclasses import dataclass
+from typing import Any, final
+from adaptsample import Proposal, State, Strategy
+
+@final
+@dataclass(frozen=True)
+class Centre(Strategy[Any]):
+    shift: float = 0.0
+    def propose(self, state, n, *, generator):
+        return Proposal(state.domain.uniform(n, generator=generator))
+"""
+
+
+def test_a_strategy_in_a_file_is_found_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "my_own_strategies.py"
+    path.write_text(MINE)
+    assert type(make_strategy(f"{path}:Centre")).__name__ == "Centre"
+    assert make_strategy(f"{path}:Centre(shift=0.5)").shift == 0.5
+    with pytest.raises(UnknownNameError, match="Centre"):
+        make_strategy(f"{path}:Center")
