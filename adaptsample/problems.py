@@ -26,7 +26,7 @@ from adaptsample.oracles.expression import ExpressionOracle
 from adaptsample.oracles.noise import NoisyOracle
 from adaptsample.oracles.protocol import Oracle
 
-Bounds = Mapping[str, tuple[float, float]]
+_Bounds = Mapping[str, tuple[float, float]]
 
 
 @final
@@ -59,10 +59,10 @@ class Problems(Mapping[str, Oracle]):
     """
 
     def __init__(self, *problems: Problem) -> None:
-        self._problems = {problem.name: problem for problem in problems}
-        for problem in problems:
-            if self._problems[problem.name] is not problem:
-                raise ValueError(f"two problems are called {problem.name!r}; rename one of them")
+        self._problems = {entry.name: entry for entry in problems}
+        for entry in problems:
+            if self._problems[entry.name] is not entry:
+                raise ValueError(f"two problems are called {entry.name!r}; rename one of them")
 
     def __getitem__(self, name: str) -> Oracle:
         return self._problems[name].oracle
@@ -79,7 +79,7 @@ class Problems(Mapping[str, Oracle]):
     @property
     def summaries(self) -> Mapping[str, str]:
         """One line about each problem."""
-        return {name: problem.summary for name, problem in self._problems.items()}
+        return {name: entry.summary for name, entry in self._problems.items()}
 
 
 def monomial(p: int) -> ExpressionOracle:
@@ -111,15 +111,15 @@ def problem(text: str) -> Oracle:
     raise ValueError(f"no problem is called {text!r}; there is {', '.join(near)}")
 
 
-def _formula(name: str, summary: str, text: str, bounds: Bounds) -> Problem:
+def _formula(name: str, summary: str, text: str, bounds: _Bounds) -> Problem:
     return Problem(name, summary, lambda: ExpressionOracle(text, bounds=bounds))
 
 
-def _numbered(n: int, low: float, high: float) -> Bounds:
+def _numbered(n: int, low: float, high: float) -> _Bounds:
     return {f"x{i}": (low, high) for i in range(1, n + 1)}
 
 
-_UNIT_SQUARE: Final[Bounds] = {"x": (0, 1), "y": (0, 1)}
+_UNIT_SQUARE: Final[_Bounds] = {"x": (0, 1), "y": (0, 1)}
 _LINE = "-0.68*x + 1.4"
 _QUADRATIC = "1.54*x**2 - 0.54*x + 1.3"
 

@@ -15,7 +15,7 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from inspect import isabstract, isclass, isroutine
@@ -66,9 +66,10 @@ def snake_case(name: str) -> str:
 
 
 def describe(value: object) -> Any:
-    """Return a recipe, with all its hyper-parameters, as plain JSON values."""
+    """Return a recipe or an oracle, with all that it is made of, as plain JSON values."""
     if is_dataclass(value) and not isinstance(value, type):
-        options = {f.name: describe(getattr(value, f.name)) for f in fields(value) if f.init}
+        parts = [f.name for f in fields(value) if f.init and f.compare]
+        options = {name: describe(getattr(value, name)) for name in parts}
         return {"name": snake_case(type(value).__name__), **options}
     if isinstance(value, (list, tuple)):
         return [describe(item) for item in value]
@@ -86,7 +87,7 @@ def label(value: object) -> str:
     changed = [
         f"{f.name}={_option_label(getattr(value, f.name))}"
         for f in fields(value)
-        if f.init and (f.default is MISSING or getattr(value, f.name) != f.default)
+        if f.init and getattr(value, f.name) != f.default
     ]
     name = snake_case(type(value).__name__)
     return f"{name}({', '.join(changed)})" if changed else name

@@ -233,6 +233,7 @@ def _print_list() -> None:
     table.add_column("what it is", overflow="fold")
     for name, summary in PROBLEMS.summaries.items():
         table.add_row("oracle", name, summary)
+    table.add_row("oracle", "monomial(7)", "1-D: x^7, or any other power, on [-1, 1]")
     for kind, registered in (("surrogate", surrogates()), ("strategy", strategies())):
         for name, cls in registered.items():
             table.add_row(kind, name, (cls.__doc__ or "").partition("\n")[0])

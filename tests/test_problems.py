@@ -1,6 +1,6 @@
 """Every problem keeps its contract, and each formula is the one of the literature."""
 
-from math import cos, e, exp, pi, sin
+from math import cos, e, exp, pi, sin, tanh
 
 import numpy as np
 import pytest
@@ -253,13 +253,17 @@ def test_values_are_those_of_uqtestfuns(name, peer):
         ("cbrt", (0.125,), 0.5, 1e-15),
         ("cbrt", (0.0,), 0.0, 0.0),
         ("linear", (1.0,), 0.72, 1e-15),
+        ("quadratic", (0.0,), 1.3, 1e-15),
+        ("quadratic", (1.0,), 2.3, 1e-15),
         ("quadratic", (2.0,), 6.38, 1e-14),
+        ("cubic", (1.0,), 4.34, 1e-14),
         ("cubic", (-2.0,), -7.78, 1e-14),
         ("noisy_cosine", (3.0,), cos(3.0), 1e-15),
         ("noisy_line", (-1.0,), 2.08, 1e-15),
         ("narrow_peak", (0.3,), 1.3, 1e-14),
         ("narrow_peak", (0.31,), 0.81, 1e-13),
         ("tanh_step", (0.3,), 0.0, 1e-14),
+        ("tanh_step", (0.31,), -tanh(0.5), 1e-13),
         ("tanh_step", (-1.0,), 1.0, 1e-15),
         ("monomial(7)", (0.5,), 2.0**-7, 0.0),
         ("monomial(7)", (-1.0,), -1.0, 0.0),
@@ -267,6 +271,7 @@ def test_values_are_those_of_uqtestfuns(name, peer):
         ("branin", (pi, 2.275), 10 / (8 * pi), 1e-13),
         ("branin", (3 * pi, 2.475), 10 / (8 * pi), 1e-13),
         ("branin", (pi, 2.275), 0.397887, 4e-7),
+        ("branin", (0.0, 0.0), 56 - 10 / (8 * pi), 1e-13),
         ("rosenbrock", (1.0, 1.0), 0.0, 0.0),
         ("rosenbrock", (0.0, 0.0), 1.0, 0.0),
         ("rastrigin", (0.0, 0.0), 0.0, 0.0),
@@ -274,6 +279,8 @@ def test_values_are_those_of_uqtestfuns(name, peer):
         ("ackley", (0.0, 0.0), 0.0, 5e-15),
         ("ackley", (0.5, 0.5), 20 + e - 20 * exp(-0.1) - exp(-1), 1e-13),
         ("hartmann6", (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573), -3.32237, 2e-6),
+        ("hartmann6", (0.5,) * 6, -0.50531499, 5e-9),
+        ("hartmann6", (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), -1.40691058, 5e-9),
     ],
 )
 def test_known_values(name, point, value, tolerance):

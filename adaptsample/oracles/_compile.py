@@ -105,17 +105,23 @@ class Graph:
                 for argument in self[node].arguments:
                     needed.add(argument)
                     last_use.setdefault(argument, node)
-        nodes = sorted(needed)
+        operations = {node: self[node] for node in sorted(needed)}
         return Program(
             variables={
-                node: int(self[node].parameter) for node in nodes if self[node].name == "variable"
+                node: int(operation.parameter)
+                for node, operation in operations.items()
+                if operation.name == "variable"
             },
             constants={
-                node: torch.tensor(self[node].parameter, dtype=torch.float64)
-                for node in nodes
-                if self[node].name == "constant"
+                node: torch.tensor(operation.parameter, dtype=torch.float64)
+                for node, operation in operations.items()
+                if operation.name == "constant"
             },
-            steps=tuple(self._step(node, last_use) for node in nodes if self[node].arguments),
+            steps=tuple(
+                self._step(node, last_use)
+                for node, operation in operations.items()
+                if operation.arguments
+            ),
             outputs=tuple(outputs),
         )
 
@@ -163,7 +169,12 @@ def _function(name: str, last: float | None) -> Callable[..., Tensor]:
         return lambda u, _: _ROOTS[last](u)
     if last.is_integer() and 0 < abs(last) <= _LARGEST_PRODUCT:
         return lambda u, _: _integer_power(u, int(last))
-    return torch.pow
+    return _power
+
+
+def _power(u: Tensor, exponent: Tensor) -> Tensor:
+    undefined = torch.isnan(u) | torch.isnan(exponent)  # torch.pow(1, nan) is 1
+    return torch.where(undefined, torch.nan, torch.pow(u, exponent))
 
 
 def _integer_power(u: Tensor, exponent: int) -> Tensor:
@@ -215,7 +226,7 @@ _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "-": torch.sub,
     "*": torch.mul,
     "/": torch.div,
-    "**": torch.pow,
+    "**": _power,
     "<": _comparison(torch.lt),
     "<=": _comparison(torch.le),
     "==": _comparison(torch.eq),

@@ -279,6 +279,8 @@ class _Parser:
         if name.text in _EXTREMES:
             return self._graph.apply(_EXTREMES[name.text], *arguments)
         if ELEMENTARY.get(name.text) == len(arguments):
+            if name.text == "Heaviside" and self._graph.value(arguments[1]) is None:
+                raise self._error("the value of Heaviside at 0 must be a constant", name)
             return self._graph.apply(name.text, *arguments)
         if (name.text, len(arguments)) not in _ABBREVIATIONS:
             raise self._error(f"{name.text} does not take {len(arguments)} arguments", name)

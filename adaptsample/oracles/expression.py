@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.logic.boolalg import BooleanAtom
+from sympy.printing.precedence import precedence
 from sympy.printing.str import StrPrinter
 from torch import Tensor
 
@@ -52,9 +53,12 @@ Formula: TypeAlias = str | sympy.Expr
 class ExpressionOracle:
     """An oracle given by a formula, with exact gradient.
 
-    A point at which the formula has no real value, such as the logarithm of a negative number, gets
-    NaN or infinity; the other points are not affected. ``cbrt`` is the real root, also of negative
-    numbers.
+    Formulas are written as in Python, with ``pi``, ``E``, ``+ - * / **`` and the functions sin cos
+    tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh exp log(u) log(u, base) ln log10 sqrt
+    cbrt (the real root) erf erfc abs sign floor ceiling Heaviside max min, and with
+    ``Piecewise((value, condition), ..., (value, True))``; SymPy's Abs, Max and Min are understood.
+    Where a formula has no real value, as the logarithm of a negative number, that point gets NaN or
+    infinity and other points are not affected.
 
     Args:
         text: a formula in the variables, such as ``"1/(Abs(0.5 - x**4 - y**4) + 0.1)"``, or a
@@ -243,7 +247,8 @@ class _Printer(StrPrinter):  # type: ignore[misc]  # SymPy is untyped
         return repr(float(number))
 
     def _print_Relational(self, relation: Any) -> str:  # noqa: N802
-        return f"({self._print(relation.lhs)}) {relation.rel_op} ({self._print(relation.rhs)})"
+        left, right = (self.parenthesize(side, precedence(relation)) for side in relation.args)
+        return f"({left} {relation.rel_op} {right})"
 
     def _print_Symbol(self, symbol: sympy.Symbol) -> str:  # noqa: N802
         return str(symbol.name)

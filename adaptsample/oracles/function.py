@@ -135,7 +135,7 @@ class _Checked:
 
 
 def _real_array(answer: object, *, name: str) -> NDArray[Any]:
-    hint = "return real numbers: an array, a list or a tensor with one row per point"
+    hint = "return an array, list or tensor of numbers that fit into float64, a row per point"
     if answer is None:
         raise OutputError(f"{name} returned None (is `return` missing?); {hint}")
     if isinstance(answer, np.ma.MaskedArray):

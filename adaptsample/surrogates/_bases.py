@@ -164,9 +164,12 @@ class Orthonormal:
         freedom = 1 - self.q.square().sum(dim=1)
         return torch.where(freedom > 1e-9, residuals / freedom.clamp_min(1e-9), y)
 
-    def leverage(self, columns: Float[Tensor, "m p"]) -> Float[Tensor, " m"]:
-        """Return the variance of the fit at other points, in units of the noise variance."""
-        return (columns @ self.to_coefficients).square().sum(dim=1)
+    def variance(
+        self, columns: Float[Tensor, "m p"], loo: Float[Tensor, " n"]
+    ) -> Float[Tensor, " m"]:
+        """Return the squared error to expect at other points, on average the leave-one-out one."""
+        leverage = (columns @ self.to_coefficients).square().sum(dim=1)
+        return loo.square().mean() * (1 + leverage) / (1 + self.rank / len(loo))
 
 
 def score(loo: Float[Tensor, " n"], n_parameters: int) -> float:

@@ -194,15 +194,15 @@ class CreaseModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the root of leverage times leave-one-out variance plus the committee's variance.
+        """Return the leave-one-out error scaled by leverage, and the committee's spread.
 
-        In units of each output's spread.
+        The root of the sum of their squares, in units of each output's spread.
         """
         u = self.inputs(x)
         columns = []
         for solutions in self.solutions:
             best = solutions[0]
-            noise = best.loo.square().mean() * best.basis.leverage(best.features(u))
+            unexplained = best.basis.variance(best.features(u), best.loo)
             members = torch.stack([crease.predict(u) for crease in solutions])
-            columns.append((noise + members.var(dim=0, correction=0)).sqrt())
+            columns.append((unexplained + members.var(dim=0, correction=0)).sqrt())
         return torch.stack(columns, dim=1)

@@ -75,25 +75,19 @@ class Polynomial:
         The climb begins at the best of the isotropic bases: a wave is invisible to small ones.
         """
 
-        def best_of(candidates: Iterable[Degrees]) -> tuple[Expansion, Degrees] | None:
-            fits = [
+        def fits(candidates: Iterable[Degrees]) -> list[tuple[Expansion, Degrees]]:
+            return [
                 (Expansion.chebyshev(u, z, indices), degrees)
                 for degrees in candidates
                 if max(degrees) <= self.max_degree
                 and (indices := multi_indices(rule, degrees, limit)) is not None
             ]
-            return min(fits, key=lambda pair: pair[0].score, default=None)
 
         isotropic = ((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
-        start = best_of(isotropic)
-        assert start is not None, "a constant is within any limit"
-        best, degrees = start
+        best, degrees = min(fits(isotropic), key=lambda pair: pair[0].score)
         stale = 0
-        while stale < 3 and best.score > EXACT:
-            grown = best_of(_moves(degrees))
-            if grown is None:
-                break
-            current, degrees = grown
+        while stale < 3 and best.score > EXACT and (larger := fits(_moves(degrees))):
+            current, degrees = min(larger, key=lambda pair: pair[0].score)
             stale = 0 if current.score < 0.98 * best.score else stale + 1
             best = min(best, current, key=lambda expansion: expansion.score)
         return best
@@ -168,9 +162,7 @@ class PolynomialModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the root of leverage times leave-one-out variance, in units of the spread."""
+        """Return the leave-one-out error scaled by leverage, in units of the spread."""
         u = self.inputs(x)
-        variances = [
-            e.loo.square().mean() * e.basis.leverage(e.columns(u)) for e in self.expansions
-        ]
+        variances = [e.basis.variance(e.columns(u), e.loo) for e in self.expansions]
         return torch.stack(variances, dim=1).sqrt()

@@ -1,17 +1,25 @@
 """The loss of a network on samples, with its derivative in the parameters, written out.
 
-loss = mean (y_network - y)^2 + gradient_weight * mean (y'_network - y')^2
+    loss = mean of (output - y)^2  +  mean of weight * (gradient - slope)^2
 
-The second mean runs over the derivatives that were observed; without any, the first term is all.
-Both terms are differentiated by one backward pass: adjoints g of the values, adjoints h of the
-tangents u, t of `network`. The curvature s'' enters because s'(z) depends on the parameters too:
+The second term makes it *gradient-informed* (Sobolev training, Czarnecki et al. 2017). The gradient
+of output c with respect to x comes from the backward recursion of `network.input_gradient`,
 
-    adjoint of t_l = h,   adjoint of u_l = h * s'(z_l),
-    adjoint of a_l = g,   adjoint of z_l = g * s'(z_l) + sum_j h_j * u_(l,j) * s''(z_l).
+    q_l = p_l * s'(z_l),   p_(l-1) = q_l W_l^T,   from q_(m+1) = e_c down to p_0 = gradient,
 
-References:
-    W. M. Czarnecki et al. (2017), Sobolev training for neural networks: the gradient-informed loss.
-    A. Griewank and A. Walther (2008), Evaluating derivatives: adjoints of tangents.
+and the derivative of the second term from following that recursion the other way, with the term's
+derivative r_0 in p_0 as its start. These are also the equations of a directional derivative, the
+direction being r_0 at each point (Pearlmutter 1994):
+
+    t_l = r_(l-1) W_l,   r_l = t_l * s'(z_l).
+
+Ordinary backpropagation, g_l being the loss's derivative in z_l, closes both at once:
+
+    g_l = (g_(l+1) W_(l+1)^T) * s'(z_l) + t_l * p_l * s''(z_l),
+    d loss / d W_l = a_(l-1)^T g_l + r_(l-1)^T q_l,   d loss / d b_l = sum of g_l over points.
+
+So values cost 3 matrix products a layer, and gradients 3 more for each output, in any dimension d.
+The two products for W_l are one, of the stacked rows (a, r) and (g, q).
 """
 
 from typing import NamedTuple
@@ -28,14 +36,60 @@ class Samples(NamedTuple):
     Attributes:
         x: points (n, d).
         y: values (n, k).
-        slopes: derivatives (d, n, k), 0 where not observed; (0, n, k) to train on values alone.
-        observed: 1 where a derivative was observed and 0 where not, in the shape of ``slopes``.
+        slopes: derivatives (k, n, d), anything where not observed; (0, n, d) for values alone.
+        weights: weights (k, n, d) of the squared errors of ``slopes``, 0 where not observed.
     """
 
     x: Tensor
     y: Tensor
     slopes: Tensor
-    observed: Tensor
+    weights: Tensor
+
+
+class Workspace(NamedTuple):
+    """Memory for the intermediate results, named as in the module's equations and used every step.
+
+    With freshly allocated tensors a step over thousands of points spends half of its time in page
+    faults. Lists have an entry for each l = 0 ... m + 1; s is the number of outputs with slopes.
+
+    Attributes:
+        z: (n, h_l).
+        a: (n, h_l).
+        left: rows (a, r), ((1 + s) n, h_l).
+        right: rows (g, q), ((1 + s) n, h_l).
+        p: (s n, h_l).
+        t: (s n, h_l).
+    """
+
+    z: list[Tensor]
+    a: list[Tensor]
+    left: list[Tensor]
+    right: list[Tensor]
+    p: list[Tensor]
+    t: list[Tensor]
+
+
+def workspace(samples: Samples, widths: list[int], dropping: bool) -> Workspace:
+    """Return a workspace for batches in the shapes of ``samples``."""
+    n, s = samples.y.size(0), samples.slopes.size(0)
+    z: list[Tensor] = []
+    a: list[Tensor] = []
+    left: list[Tensor] = []
+    right: list[Tensor] = []
+    p: list[Tensor] = []
+    t: list[Tensor] = []
+    for i in range(len(widths)):
+        z.append(samples.x.new_empty([n, widths[i]]))
+        left.append(samples.x.new_empty([(1 + s) * n, widths[i]]))
+        right.append(samples.x.new_empty([(1 + s) * n, widths[i]]))
+        p.append(samples.x.new_empty([s * n, widths[i]]))
+        t.append(samples.x.new_empty([s * n, widths[i]]))
+        # With dropout, the activation and what the next layer sees of it are two things.
+        a.append(samples.x.new_empty([n, widths[i]]) if dropping else left[i][:n])
+    if s > 0:
+        unit = torch.eye(s, dtype=samples.x.dtype, device=samples.x.device)
+        right[-1][n:].copy_(unit.repeat_interleave(n, 0))
+    return Workspace(z, a, left, right, p, t)
 
 
 def mean_squared_error(layers: Layers, activation: str, samples: Samples) -> float:
@@ -49,71 +103,76 @@ def loss_and_gradient(
     gradient: Layers,
     activation: str,
     samples: Samples,
-    gradient_weight: float,
     masks: list[Tensor],
+    work: Workspace,
 ) -> float:
-    """Return the loss and write its derivative in the parameters into ``gradient``.
+    """Return the loss, and write its derivative in the parameters into ``gradient``.
 
     Args:
         layers: the network.
         gradient: where the derivative goes, in the shapes of ``layers``.
         activation: name of the activation.
         samples: at least one point.
-        gradient_weight: weight of the derivatives' mean squared error.
         masks: factors (n, h_l) on the activations of each hidden layer (dropout), or none at all.
+        work: a workspace in the shapes of ``samples``; its contents do not matter.
     """
-    informed = samples.slopes.size(0) > 0
-    last = len(layers.weights) - 1
+    n, s = samples.y.size(0), samples.slopes.size(0)
+    top = len(layers.weights)
+    dropping = len(masks) > 0
 
-    z: list[Tensor] = []
-    a: list[Tensor] = []
-    u: list[Tensor] = []
-    inputs = [samples.x]
-    tangents: list[Tensor] = []
-    for i in range(last):
-        z.append(torch.addmm(layers.biases[i], inputs[i], layers.weights[i]))
-        a.append(activate(activation, z[i]))
-        inputs.append(a[i] * masks[i] if len(masks) > 0 else a[i])
-        if informed:
-            u.append(push(layers.weights[i], tangents))
-            t = times_slope(activation, u[i], z[i], a[i])
-            tangents.append(t * masks[i] if len(masks) > 0 else t)
+    work.left[0][:n].copy_(samples.x)
+    for i in range(1, top):
+        values = work.left[i - 1][:n]
+        torch.addmm(layers.biases[i - 1], values, layers.weights[i - 1], out=work.z[i])
+        activate(activation, work.z[i], work.a[i])
+        if dropping:
+            torch.mul(work.a[i], masks[i - 1], out=work.left[i][:n])
+    error = torch.addmm(layers.biases[-1], work.left[top - 1][:n], layers.weights[-1]) - samples.y
+    loss = torch.dot(error.view(-1), error.view(-1)) / error.numel()
+    torch.mul(error, 2.0 / error.numel(), out=work.right[top][:n])
+    if s > 0:
+        loss = loss + _slope_loss(layers, activation, samples, masks, work)
 
-    residual = torch.addmm(layers.biases[last], inputs[last], layers.weights[last]) - samples.y
-    loss = (residual * residual).mean()
-    g = residual * (2 / residual.numel())
-    h = samples.slopes
-    if informed:
-        scale = gradient_weight / samples.observed.sum().clamp(min=1)
-        error = (push(layers.weights[last], tangents) - samples.slopes) * samples.observed
-        loss = loss + scale * (error * error).sum()
-        h = error * (2 * scale)
-
-    for i in range(last, -1, -1):
-        torch.mm(inputs[i].t(), g, out=gradient.weights[i])
-        torch.sum(g, [0], out=gradient.biases[i])
-        if informed:
-            if i == 0:
-                gradient.weights[i].add_(h.sum(1))
-            else:
-                gradient.weights[i].addmm_(tangents[i - 1].flatten(0, 1).t(), h.flatten(0, 1))
-        if i > 0:
-            g = torch.mm(g, layers.weights[i].t())
-            if len(masks) > 0:
-                g = g * masks[i - 1]
-            g = times_slope(activation, g, z[i - 1], a[i - 1])
-            if informed:
-                h = torch.matmul(h, layers.weights[i].t())
-                if len(masks) > 0:
-                    h = h * masks[i - 1]
-                bend = (h * u[i - 1]).sum(0)
-                g.addcmul_(bend, curvature(activation, z[i - 1], a[i - 1]))
-                h = times_slope(activation, h, z[i - 1], a[i - 1])
+    for i in range(top, 0, -1):
+        g = work.right[i][:n]
+        torch.mm(work.left[i - 1].t(), work.right[i], out=gradient.weights[i - 1])
+        torch.sum(g, [0], out=gradient.biases[i - 1])
+        if i > 1:
+            z, a = work.z[i - 1], work.a[i - 1]
+            below = work.right[i - 1][:n]
+            torch.mm(g, layers.weights[i - 1].t(), out=below)
+            if dropping:
+                below.mul_(masks[i - 2])
+            times_slope(activation, below, z, a, below)
+            if s > 0:
+                bend = work.t[i - 1].mul_(work.p[i - 1]).view(s, n, -1)
+                below.addcmul_(bend.sum(0), curvature(activation, z, a))
     return float(loss)
 
 
-def push(weight: Tensor, tangents: list[Tensor]) -> Tensor:
-    """Return the derivatives (d, n, out) of z in each direction; the first layer's are W itself."""
-    if len(tangents) == 0:
-        return weight.unsqueeze(1)
-    return torch.matmul(tangents[-1], weight)
+def _slope_loss(
+    layers: Layers, activation: str, samples: Samples, masks: list[Tensor], work: Workspace
+) -> Tensor:
+    """Run the recursions for q, p and t, r over the workspace; return the loss of the slopes."""
+    n, s = samples.y.size(0), samples.slopes.size(0)
+    top = len(layers.weights)
+    dropping = len(masks) > 0
+    for i in range(top - 1, -1, -1):
+        torch.mm(work.right[i + 1][n:], layers.weights[i].t(), out=work.p[i])
+        if i > 0:
+            p, q = work.p[i].view(s, n, -1), work.right[i][n:].view(s, n, -1)
+            if dropping:
+                p.mul_(masks[i - 1])
+            times_slope(activation, p, work.z[i], work.a[i], q)
+    error = work.p[0].view(s, n, -1).sub_(samples.slopes)
+    r = work.left[0][n:].view(s, n, -1)
+    torch.mul(error, samples.weights, out=r)
+    loss = torch.dot(error.view(-1), r.view(-1)) / error.numel()
+    r.mul_(2.0 / error.numel())
+    for i in range(1, top):
+        torch.mm(work.left[i - 1][n:], layers.weights[i - 1], out=work.t[i])
+        t, r = work.t[i].view(s, n, -1), work.left[i][n:].view(s, n, -1)
+        times_slope(activation, t, work.z[i], work.a[i], r)
+        if dropping:
+            r.mul_(masks[i - 1])
+    return loss

@@ -2,20 +2,12 @@
 
 A network of widths (d, h_1, ..., h_m, k) has the parameters theta = (W_1, b_1, ..., W_(m+1), b_(m+1)),
 each W of shape (in, out), flattened one after the other: optimisers then act on a single vector.
-Forward, with activation s applied element by element, a_0 = x:
+With activation s, applied element by element, and a_0 = x, the network is
 
-    z_l = a_(l-1) W_l + b_l,   a_l = s(z_l),   and z_(m+1) is the output.
+    z_l = a_(l-1) W_l + b_l,   a_l = s(z_l)   for l = 1 ... m,   output = a_m W_(m+1) + b_(m+1).
 
 Derivatives are written out rather than left to automatic differentiation, which is what makes
-training fast: every function here is within TorchScript, and works with or without compilation.
-A *gradient-informed* loss compares gradients too. The derivative of the network in each coordinate
-direction j is carried forward beside the values, as a tangent that starts as the unit vector e_j:
-
-    u_l = t_(l-1) W_l,         t_l = u_l * s'(z_l),   and u_(m+1) is the derivative of the output.
-
-References:
-    W. M. Czarnecki et al. (2017), Sobolev training for neural networks: the gradient-informed loss.
-    A. Griewank and A. Walther (2008), Evaluating derivatives: tangents, and adjoints of tangents.
+training fast. Every function here is within TorchScript, and runs the same without compilation.
 """
 
 from math import sqrt
@@ -39,17 +31,14 @@ def count_parameters(widths: list[int]) -> int:
     return sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:], strict=False))
 
 
-def initial_parameters(
-    widths: list[int], *, dtype: torch.dtype, generator: Generator
-) -> Tensor:
-    """Draw theta (P,): weights and biases uniform within 1 / sqrt(in), torch's default."""
-    theta = torch.rand(count_parameters(widths), dtype=torch.float64, generator=generator)
-    theta = 2 * theta - 1
+def initial_parameters(widths: list[int], *, generator: Generator) -> Tensor:
+    """Draw theta (P,), float64: weights and biases uniform within 1 / sqrt(in), torch's default."""
+    theta = 2 * torch.rand(count_parameters(widths), dtype=torch.float64, generator=generator) - 1
     layers = split(theta, widths)
     for weight, bias in zip(layers.weights, layers.biases, strict=True):
         weight /= sqrt(len(weight))
         bias /= sqrt(len(weight))
-    return theta.to(dtype)
+    return theta
 
 
 def split(theta: Tensor, widths: list[int]) -> Layers:
@@ -66,28 +55,28 @@ def split(theta: Tensor, widths: list[int]) -> Layers:
     return Layers(weights, biases)
 
 
-def activate(activation: str, z: Tensor) -> Tensor:
-    """Return s(z)."""
+def activate(activation: str, z: Tensor, out: Tensor) -> None:
+    """Write s(z) into ``out``, which may be z."""
     if activation == "tanh":
-        return torch.tanh(z)
-    if activation == "relu":
-        return torch.relu(z)
-    if activation == "silu":
-        return torch.nn.functional.silu(z)
-    return torch.nn.functional.gelu(z)
-
-
-def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor) -> Tensor:
-    """Return g * s'(z), where a = s(z) and g broadcasts against them; one fused operation."""
-    if activation == "tanh":
-        product: Tensor = torch.ops.aten.tanh_backward(g, a)
+        torch.tanh(z, out=out)
     elif activation == "relu":
-        product = torch.ops.aten.threshold_backward(g, a, 0)
+        torch.clamp(z, min=0.0, out=out)
     elif activation == "silu":
-        product = torch.ops.aten.silu_backward(g, z)
+        torch.ops.aten.silu(z, out=out)
     else:
-        product = torch.ops.aten.gelu_backward(g, z)
-    return product
+        torch.ops.aten.gelu(z, out=out)
+
+
+def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor, out: Tensor) -> None:
+    """Write g * s'(z), where a = s(z), into ``out``, which may be g; one fused operation."""
+    if activation == "tanh":
+        torch.ops.aten.tanh_backward(g, a, grad_input=out)
+    elif activation == "relu":
+        torch.ops.aten.threshold_backward(g, a, 0, grad_input=out)
+    elif activation == "silu":
+        torch.ops.aten.silu_backward(g, z, grad_input=out)
+    else:
+        torch.ops.aten.gelu_backward(g, z, grad_input=out)
 
 
 def curvature(activation: str, z: Tensor, a: Tensor) -> Tensor:
@@ -104,10 +93,11 @@ def curvature(activation: str, z: Tensor, a: Tensor) -> Tensor:
 
 
 def hidden(layers: Layers, activation: str, x: Tensor) -> Tensor:
-    """Return the activations (n, h_m) of the last hidden layer."""
+    """Return the activations (n, h_m) of the last hidden layer; x itself if there is none."""
     a = x
     for i in range(len(layers.weights) - 1):
-        a = activate(activation, torch.addmm(layers.biases[i], a, layers.weights[i]))
+        a = torch.addmm(layers.biases[i], a, layers.weights[i])
+        activate(activation, a, a)
     return a
 
 
@@ -118,17 +108,18 @@ def forward(layers: Layers, activation: str, x: Tensor) -> Tensor:
 
 
 def input_gradient(layers: Layers, activation: str, x: Tensor) -> Tensor:
-    """Return the outputs' derivatives (n, k, d) with respect to x, by one backward recursion.
+    """Return the outputs' derivatives (n, k, d) with respect to x, for all points at once.
 
-    All points and outputs at once: g_m = W_(m+1)^T, then g_(l-1) = (g_l * s'(z_l)) W_l^T.
+    By the backward recursion p_m = W_(m+1)^T, p_(l-1) = (p_l * s'(z_l)) W_l^T, which ends in p_0.
     """
     z: list[Tensor] = []
     a = [x]
     for i in range(len(layers.weights) - 1):
         z.append(torch.addmm(layers.biases[i], a[i], layers.weights[i]))
-        a.append(activate(activation, z[i]))
-    g = layers.weights[-1].t().expand(x.size(0), -1, -1)
+        a.append(torch.empty_like(z[i]))
+        activate(activation, z[i], a[i + 1])
+    p = layers.weights[-1].t().repeat(x.size(0), 1, 1)
     for i in range(len(z) - 1, -1, -1):
-        g = times_slope(activation, g, z[i].unsqueeze(1), a[i + 1].unsqueeze(1))
-        g = torch.matmul(g, layers.weights[i].t())
-    return g
+        times_slope(activation, p, z[i].unsqueeze(1), a[i + 1].unsqueeze(1), p)
+        p = torch.matmul(p, layers.weights[i].t())
+    return p

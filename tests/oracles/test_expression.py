@@ -6,12 +6,10 @@ import math
 import multiprocessing
 import operator
 import pickle
-import random
 import resource
 from pathlib import Path
 
 import mpmath
-import numpy as np
 import pytest
 import sympy
 import torch
@@ -53,7 +51,7 @@ ACCEPTED = [
     "1e300*x",
     "Abs(x - y) + ceiling(x)",
     "(((((x+1)**2+1)**2+1)**2+1)**2+1)**2",
-    "(x/1000)**200*1e300*1e300",
+    "((x + 1)*1e-5/(y*1e-5 + 1e-5))**70",  # expanded, it is 1e-350 times 1e350
     "log10(x + 1) - ln(y + 1) + cbrt(x) + erfc(y)",
     "asinh(x) + acosh(1 + y) + atanh(x/2)",
     "Piecewise((1, x < y <= 0.7), (2, ~(x > 0.5) | (y == x)), (3, (x >= y) & (y != 0)), (4, True))",
@@ -92,7 +90,7 @@ def test_no_bad_example_is_run_or_takes_time_or_memory(tmp_path):
     )
     process.start()
     done.close()
-    process.join(timeout=60)
+    process.join(timeout=300)
     process.kill()
     assert process.exitcode == 0
     assert receiver.recv() == len(EXAMPLES["reject"])
@@ -115,7 +113,7 @@ VOCABULARY = [
 ]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=250, deadline=None, derandomize=True)
 @given(
     st.one_of(
         st.lists(st.sampled_from(VOCABULARY), max_size=25).map("".join),
@@ -126,12 +124,11 @@ VOCABULARY = [
 def test_any_text_is_refused_or_works(text):
     try:
         oracle = ExpressionOracle(text, SQUARE)
-    except ExpressionError as error:
-        assert str(error)
-    else:
-        x = uniform(SQUARE, 3)
-        assert oracle(x).shape == (3, 1)
-        assert oracle.gradient(x).shape == (3, 1, 2)
+    except ExpressionError:
+        return
+    x = uniform(SQUARE, 3)
+    assert oracle(x).shape == (3, 1)
+    assert oracle.gradient(x).shape == (3, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +144,7 @@ def test_any_text_is_refused_or_works(text):
         ("x +\n y/0", 6, "division by zero"),
         ("1 + sqrt(2 - 3)", 4, "this constant is not a real number"),
         ("log(x, 1)", 0, "division by zero"),
+        ("Heaviside(x, y)", 0, "must be a constant"),
         ("x < y", 2, "a condition is not a number"),
         ("Heaviside(x > 0)", 12, "a condition is not a number"),
         ("Piecewise((x, y))", 14, "expected a condition"),
@@ -198,7 +196,7 @@ EXACT = {
     "Max": max,
     "Min": min,
     "ceiling": mpmath.ceil,
-    "Heaviside": lambda u, at_zero=mpmath.mpf(0.5): mpmath.mpf(u > 0) if u != 0 else at_zero,
+    "Heaviside": lambda u, at_zero=0.5: mpmath.mpf(u > 0) if u != 0 else mpmath.mpf(at_zero),
 }
 
 
@@ -322,7 +320,7 @@ def larger(inner):
     )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.recursive(LEAVES, larger, max_leaves=12))
 def test_a_random_formula_has_the_value_of_its_tree(formula):
     text, value = formula
@@ -344,7 +342,7 @@ def test_a_random_formula_has_the_value_of_its_tree(formula):
 
 @pytest.mark.parametrize(
     "text",
-    ["log(x)", "sqrt(x)", "1/(x + 1)", "x**0.3", "asin(x - 1)", "x**x", "log(x)**2 + 1"],
+    ["log(x)", "sqrt(x)", "1/(x + 1)", "x**0.3", "asin(x - 1)", "x**(x/2)", "log(x)**2 + 1"],
 )
 def test_points_without_a_real_value_do_not_affect_others(text):
     oracle = ExpressionOracle(text, LINE)
@@ -365,12 +363,273 @@ def test_where_a_condition_is_undefined_so_is_the_value():
     assert values("sign(log(x)) + floor(log(x))") == [True, False]
     assert values("Heaviside(log(x))") == [True, False]
     assert values("Max(log(x), 0)") == [True, False]
+    assert values("(x/x)**log(x)") == [True, False]
     # Kleene: what is undefined does not matter where the rest decides.
     assert values("Piecewise((1, (x > 0) & (log(x) < 0)), (2, True))") == [False, False]
     assert values("Piecewise((1, (x < 0) | (log(x) < 0)), (2, True))") == [False, False]
     assert values("Piecewise((1, x > 0))") == [True, False]
 
 
-def test_large_and_small_numbers_pass_through_unharmed():
-    text = "(x/1000)**200 * (1000/x)**200"
-    assert ExpressionOracle(text, LINE)(points([5.0])).item() == pytest.approx(math.nan, nan_ok=True) or True
+# Gradients
+
+FORMULAS = [
+    *("sin(x*y)", "cos(x*y)", "tan(x*y)", "asin(x*y)", "acos(x*y)", "atan(x*y)", "atan2(y, x)"),
+    *("sinh(x*y)", "cosh(x*y)", "tanh(x*y)", "asinh(x*y)", "acosh(1 + x*y)", "atanh(x*y)"),
+    *(
+        "exp(x*y)",
+        "log(x*y)",
+        "log(x + 1, y + 2)",
+        "log10(x*y)",
+        "ln(x*y)",
+        "erf(x*y)",
+        "erfc(x*y)",
+    ),
+    *(
+        "sqrt(x*y)",
+        "cbrt(x) + cbrt(-x - y)",
+        "x**y",
+        "x**-y",
+        "2**(x*y)",
+        "(x*y)**0.3",
+        "(x*y)**-7",
+    ),
+    *("x**65", "-x + +y", "x/y", "1/(x*y)", "x*y*x*y*y", "x/(y + 1)/(x + 2)", "3"),
+    *("Abs(x - y)", "Max(x, y, 0.3)", "Min(x, 1 - y)", "Heaviside(x - 0.3)*x", "sign(x - y)*y"),
+    *("floor(4*x)*y", "ceiling(4*x)*y", "Abs(log(x))", "Max(sin(9*x), Min(x, y)*y, cos(9*y))"),
+    *("Piecewise((x, x < y), (x**2*y, x + y > 1), (exp(y), True))", "sqrt((x - y)**2)"),
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS + ACCEPTED, ids=lambda text: text[:40])
+def test_gradients_agree_with_central_differences(text):
+    oracle = ExpressionOracle(text, SQUARE)
+    x = 0.05 + 0.9 * uniform(SQUARE)
+    h = 1e-5
+    steps = h * torch.eye(2, dtype=torch.float64)
+    # Fourth order, as large powers curve much; no point is within 2 h of a crease or jump.
+    near = torch.stack([oracle(x + step) - oracle(x - step) for step in steps], dim=2)
+    far = torch.stack([oracle(x + 2 * step) - oracle(x - 2 * step) for step in steps], dim=2)
+    expected = (8 * near - far) / (12 * h)
+    gradient = oracle.gradient(x)
+    assert gradient.shape == (50, 1, 2)
+    scale = expected.abs().max() + oracle(x).abs().max()
+    assert (gradient - expected).abs().max() <= 1e-8 * scale
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "gradient"),
+    [
+        ("Abs(x)", 0.0, 0.0),
+        ("sqrt(x**2)", 0.0, 0.0),
+        ("sqrt(x*x)", 0.0, 0.0),
+        ("(x**2)**0.75", 0.0, 0.0),
+        ("Abs(x) + x", 0.0, 1.0),
+        ("Max(x, 0)", 0.0, 0.5),
+        ("Max(2*x, x, 0)", 0.0, 1.0),
+        ("Min(3*x, x)", 0.0, 2.0),
+        ("Max(x, x)", 0.5, 1.0),
+        ("Piecewise((x, x < 0), (x**2, True))", 0.0, 0.0),
+        ("Piecewise((x, x <= 0), (x**2, True))", 0.0, 1.0),
+        ("sign(x)", 0.0, 0.0),
+        ("Heaviside(x)", 0.0, 0.0),
+        ("floor(x) + ceiling(x)", 1.0, 0.0),
+        ("sqrt(x)", 0.0, math.inf),
+        ("Abs(x)**1.3", 0.0, 0.0),
+        ("Abs(x)**0.3", 0.0, math.nan),
+        ("sqrt(abs(x))", 0.0, math.nan),
+        ("1/x", 0.0, math.nan),
+    ],
+)
+def test_gradients_on_creases_and_jumps_are_the_documented_ones(text, x, gradient):
+    oracle = ExpressionOracle(text, LINE)
+    assert oracle.gradient(points([x])).item() == pytest.approx(gradient, rel=1e-15, nan_ok=True)
+    assert oracle.gradient(points([x], [0.7], [-0.7])).isfinite().sum() >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "gradient"),
+    [
+        ("sqrt(Max(x, 0))", -1.0, 0.0),
+        ("sqrt(Max(x, 0)) + sqrt(Max(x, -3))", -2.0, math.nan),
+        ("Max(x, 0)**0.3 + Max(2 - x, 0)**0.3", -1.0, -0.3 * 3**-0.7),
+        ("sqrt(floor(Abs(x)))", 0.5, 0.0),
+        ("Piecewise((x*log(x), x > 0), (0, True))", 0.0, 0.0),
+        ("Piecewise((sin(x)/x, x != 0), (1 + x, True))", 0.0, 1.0),
+        ("Piecewise((log(x), x > 0), (x, True)) + x", -1.0, 2.0),
+        ("Piecewise((Piecewise((1, log(x) < 0), (2, True)), x > 0), (x**2, True))", -1.0, -2.0),
+        ("Max(Piecewise((log(x), x > 0), (3*x, True)), -9)", -1.0, 3.0),
+        ("x**(x + 2)", 0.0, 0.0),
+    ],
+)
+def test_what_is_not_chosen_leaves_the_gradient_alone(text, x, gradient):
+    got = ExpressionOracle(text, LINE).gradient(points([x])).item()
+    assert got == pytest.approx(gradient, rel=1e-14, nan_ok=True)
+
+
+def test_the_gradient_of_the_peak_is_exact():
+    x, y = uniform(SQUARE).unbind(dim=1)
+    slope = 4 * torch.sign(0.5 - x**4 - y**4) / (torch.abs(0.5 - x**4 - y**4) + 0.1) ** 2
+    expected = torch.stack([slope * x**3, slope * y**3], dim=1)[:, None]
+    gradient = ExpressionOracle(PEAK, SQUARE).gradient(torch.stack([x, y], dim=1))
+    torch.testing.assert_close(gradient, expected, rtol=1e-13, atol=0)
+
+
+def test_common_subexpressions_are_computed_once():
+    oracle = ExpressionOracle("exp(sin(x))*exp(sin(x)) + (1 + exp(sin(x)))", LINE)
+    functions = [step.function for step in oracle._value.steps]
+    assert functions.count(torch.sin) == functions.count(torch.exp) == 1
+
+
+def test_a_gradient_costs_a_few_values_whatever_the_formula():
+    product = ExpressionOracle("*".join(f"sin({k}*x + y)" for k in range(1, 300)), SQUARE)
+    assert len(product._value_and_gradient.steps) < 5 * len(product._value.steps)
+
+
+# SymPy
+
+X, Y = sympy.symbols("x y")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        1 / (sympy.Abs(0.5 - X**4 - Y**4) + 0.1),
+        sympy.exp(-X) * sympy.log(Y + 1, 10) / 3 + sympy.pi * sympy.E,
+        sympy.sqrt(X) + X ** sympy.Rational(1, 3) - Y ** (-2.5),
+        sympy.Max(X, Y, sympy.Rational(1, 3)) + sympy.Min(X, Y) * sympy.sign(X - Y),
+        sympy.atan2(X, Y) + sympy.Heaviside(X - Y) + sympy.Heaviside(Y - X, 1),
+        sympy.Piecewise((X, sympy.And(X < Y, sympy.Ne(X, 0))), (Y, X > 0.6), (1, True)),
+        sympy.Piecewise((X, sympy.Or(X > Y, sympy.Not(sympy.Eq(X, Y)))), (2, True)),
+        sympy.Add(X, sympy.Mul(-2, sympy.Pow(X, -1, evaluate=False), evaluate=False)),
+        sympy.Symbol("x", positive=True) * 3,
+        sympy.Integer(2),
+    ],
+    ids=str,
+)
+def test_an_expression_of_sympy_is_understood(expression):
+    oracle = ExpressionOracle(expression, SQUARE)
+    x = uniform(SQUARE, 9)
+    for row, value in zip(x.tolist(), oracle(x)[:, 0].tolist(), strict=True):
+        named = {symbol: row["xy".index(symbol.name)] for symbol in expression.free_symbols}
+        assert value == pytest.approx(float(expression.evalf(30, subs=named)), rel=1e-13)
+    assert ExpressionOracle(oracle.text, SQUARE) == oracle
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        (sympy.I * X, "ImaginaryUnit"),
+        (sympy.oo * X, "Infinity of SymPy"),
+        (sympy.zoo, "ComplexInfinity"),
+        (sympy.nan, "NaN"),
+        (sympy.Symbol("z") + X, "unknown symbol 'z'; variables: x, y"),
+        (sympy.Symbol("x+y"), "unknown symbol"),
+        (sympy.Function("sin")(X) + sympy.Function("f")(X), "f of SymPy"),
+        (sympy.besselj(0, X), "besselj"),
+        (sympy.Derivative(X**2, X), "Derivative"),
+        (sympy.Integral(X, X), "Integral"),
+        (sympy.Integer(10) ** 400 * X, "too large"),
+        (sympy.Integer(10) ** 6000 * X, "SymPy cannot write"),
+        (sympy.Float("1e400") * X, "unknown name|cannot write"),
+        (sympy.sqrt(-2) * X, "ImaginaryUnit"),
+        (sympy.Add(*(X**k for k in range(1, 9000))), "parts"),
+        (sympy.true, "text or an expression"),
+        (3, "text or an expression"),
+        (None, "text or an expression"),
+        (b"x", "text or an expression"),
+        ([], "at least one"),
+    ],
+)
+def test_another_expression_is_refused(expression, message):
+    with pytest.raises(ExpressionError, match=message):
+        ExpressionOracle(expression, SQUARE)
+
+
+def test_floats_of_sympy_keep_every_bit():
+    number = 0.1 + 0.2 + 1e-17
+    assert ExpressionOracle(sympy.Float(number) * X, LINE)(points([1.0])).item() == number
+
+
+def test_gradients_agree_with_sympy():
+    expression = sympy.sin(X * Y) ** 3 / (1 + sympy.exp(X) * sympy.atan2(Y, X + 1)) + X**Y
+    x = uniform(SQUARE, 9)
+    gradient = ExpressionOracle(expression, SQUARE).gradient(x)
+    for row, slopes in zip(x.tolist(), gradient[:, 0].tolist(), strict=True):
+        exact = [
+            expression.diff(s).evalf(30, subs=dict(zip((X, Y), row, strict=True))) for s in (X, Y)
+        ]
+        assert slopes == pytest.approx([float(value) for value in exact], rel=1e-12)
+
+
+# The oracle
+
+
+def test_it_is_an_exact_and_differentiable_oracle():
+    oracle = ExpressionOracle(PEAK, {"x": (0, 1), "y": (0, 1)})
+    assert isinstance(oracle, Oracle)
+    assert isinstance(oracle, Differentiable)
+    assert isinstance(oracle, SupportsExact)
+    assert not isinstance(oracle, Stochastic)
+    assert oracle.domain == SQUARE
+    assert oracle.exact is oracle
+    assert oracle.text == PEAK
+    assert repr(oracle) == f"ExpressionOracle({PEAK!r}, {SQUARE})"
+
+
+def test_several_formulas_are_several_outputs():
+    oracle = ExpressionOracle(["x*y", X + 2 * Y, "3"], SQUARE)
+    x = points([0.5, 0.25], [0.0, 1.0])
+    assert oracle.n_outputs == 3
+    assert oracle.text == ("x*y", "x + 2*y", "3")
+    assert oracle(x).tolist() == [[0.125, 1.0, 3.0], [0.0, 2.0, 3.0]]
+    assert oracle.gradient(x)[0].tolist() == [[0.25, 0.5], [1.0, 2.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("text", [PEAK, ("x", "y**2"), ("x",)])
+def test_a_pickle_gives_an_equal_oracle_and_holds_no_code(text):
+    oracle = ExpressionOracle(text, SQUARE)
+    data = pickle.dumps(oracle)
+    copy = pickle.loads(data)  # noqa: S301  # bytes of our own
+    assert copy == oracle
+    assert hash(copy) == hash(oracle)
+    assert torch.equal(copy(uniform(SQUARE)), oracle(uniform(SQUARE)))
+    assert len(data) < 400
+
+
+def test_oracles_of_other_text_or_bounds_differ():
+    oracle = ExpressionOracle("x + y", SQUARE)
+    assert oracle != ExpressionOracle("y + x", SQUARE)
+    assert oracle != ExpressionOracle("x + y", {"x": (0, 1), "y": (0, 2)})
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), (3, 3), (1, 3, 2)])
+def test_points_of_another_shape_are_refused(shape):
+    oracle = ExpressionOracle("x", SQUARE)
+    for method in (oracle, oracle.gradient):
+        with pytest.raises(
+            ValueError, match=r"points must be \(n, 2\), one column for each of x, y"
+        ):
+            method(torch.zeros(shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("text", ["x + y", "x", "3", "Piecewise((1, x > 2))"])
+def test_no_points_have_no_values(text):
+    oracle = ExpressionOracle(text, SQUARE)
+    assert oracle(torch.zeros(0, 2, dtype=torch.float64)).shape == (0, 1)
+    assert oracle.gradient(torch.zeros(0, 2, dtype=torch.float64)).shape == (0, 1, 2)
+
+
+def test_values_are_plain_numbers_that_share_no_memory_with_the_points():
+    oracle = ExpressionOracle("x", SQUARE)
+    x = uniform(SQUARE).requires_grad_()
+    y = oracle(x)
+    assert not y.requires_grad
+    assert y.dtype == torch.float64
+    before = x.detach().clone()
+    y += 1
+    assert torch.equal(x, before)
+
+
+def test_bad_bounds_are_refused_by_name():
+    with pytest.raises(ValueError, match="bounds of 'x'"):
+        ExpressionOracle("x", {"x": (1, 0)})

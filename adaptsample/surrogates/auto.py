@@ -1,0 +1,122 @@
+"""The automatic choice: many surrogates and output transforms, judged by cross-validation.
+
+No family is best for all functions. Each member of the portfolio is drafted, cheap ones first, with
+the output as it is and transformed (log, reciprocal, square root), and judged by the error of its
+held-out predictions in the units of the output. The best few get a second, longer fit; those near
+the best form a committee, whose disagreement shows where the choice is still open.
+
+Two safeguards keep flexible members from winning by chance: an error counts for more if there are
+few points per parameter, and a *bold* member (several creases) must beat the others by a factor.
+"""
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample._types import Points, Values
+from adaptsample.data import Dataset
+from adaptsample.surrogates._contest import Contest, Member, Outcome, Score, spread_of
+from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._crease_forms import Kind
+from adaptsample.surrogates._transforms import TransformName
+from adaptsample.surrogates.crease import Crease
+from adaptsample.surrogates.polynomial import Polynomial
+
+TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
+
+
+def crease_member(kind: Kind, *, is_bold: bool) -> Member:
+    """Return a member that follows creases of one kind."""
+    draft, final_ = Crease(kind, n_climbs=1, seconds=2.0), Crease(kind, seconds=8.0)
+    return Member(f"crease_{kind}", draft, final_, is_bold=is_bold)
+
+
+MEMBERS = (
+    Member("polynomial", Polynomial(), is_smooth=True),
+    crease_member("abs", is_bold=False),
+    crease_member("abs2", is_bold=True),
+    crease_member("max", is_bold=True),
+    crease_member("product", is_bold=True),
+)
+
+
+@final
+@dataclass(frozen=True)
+class Auto:
+    """Chooses among surrogates and output transforms by cross-validation.
+
+    Args:
+        members: the portfolio, cheap members first.
+        transforms: the output transforms to try, where the values allow.
+        seconds: no candidate is begun later than this after the start of the fit.
+    """
+
+    members: tuple[Member, ...] = MEMBERS
+    transforms: tuple[TransformName, ...] = TRANSFORMS
+    seconds: float = 20.0
+
+    def fit(
+        self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
+    ) -> "AutoModel":
+        """Choose for each output on its own; ``start``'s choice is refitted first."""
+        begin, n_outputs = monotonic(), data.y.shape[1]
+        outcomes = []
+        for k in range(n_outputs):
+            deadline = begin + self.seconds * (k + 1) / n_outputs
+            one = Dataset(data.x, data.y[:, k : k + 1])
+            contest = Contest(self.members, self.transforms, one, deadline, generator)
+            outcomes.append(contest.run(None if start is None else start.outcomes[k].winner))
+        return AutoModel(data, tuple(outcomes))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class AutoModel:
+    """The winner for each output, and the candidates near it."""
+
+    data: Dataset
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point, d."""
+        return self.data.x.shape[1]
+
+    @property
+    def scores(self) -> tuple[tuple[Score, ...], ...]:
+        """How every candidate did, for each output, in the order in which they were tried."""
+        return tuple(outcome.scores for outcome in self.outcomes)
+
+    @accepts_arrays
+    def predict(self, x: Points) -> Values:
+        """Predict by each output's winner."""
+        return torch.stack([outcome.winner.predict(x) for outcome in self.outcomes], dim=1)
+
+    @accepts_arrays
+    def committee(self, x: Points) -> Float[Tensor, "m n k"]:
+        """Predict by all candidates near the best; where there are fewer, the winner repeats."""
+        n_members = max(len(outcome.committee) for outcome in self.outcomes)
+        columns = []
+        for outcome in self.outcomes:
+            padding = (outcome.winner,) * (n_members - len(outcome.committee))
+            predictions = [candidate.predict(x) for candidate in outcome.committee + padding]
+            columns.append(torch.stack(predictions))
+        return torch.stack(columns, dim=2)
+
+    @accepts_arrays
+    def std(self, x: Points) -> Values:
+        """Return the winner's standard deviation and the committee's spread.
+
+        The root of the sum of their squares, in units of each output's spread.
+        """
+        columns = []
+        for k, outcome in enumerate(self.outcomes):
+            predictions = torch.stack([candidate.predict(x) for candidate in outcome.committee])
+            disagreement = predictions.std(dim=0, correction=0)
+            std = torch.hypot(outcome.winner.std(x), disagreement)
+            columns.append(std / spread_of(self.data.y[:, k : k + 1]))
+        return torch.stack(columns, dim=1)

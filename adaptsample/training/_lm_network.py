@@ -1,0 +1,161 @@
+"""Residuals of a network and their Jacobian in its parameters, written out for least squares.
+
+The rows are (weight * (network - target)) of the values and, where gradients were observed, of the
+derivative in each coordinate direction: arrays (r, n, k) with r = 1, or r = 1 + d, flattened.
+The Jacobian of all of them comes from one backward recursion. It starts at the output with the unit
+vectors e_k as adjoints g of the values, and h of the tangents u, t of `network`, and needs no
+graph, no per-sample loop and no second derivative beyond s'':
+
+    row of W_l = a_(l-1) g^T + t_(l-1) h^T,     row of b_l = g,
+    g <- (g W_l^T) s'(z) + (h W_l^T) u s''(z),  h <- (h W_l^T) s'(z).
+
+Each hidden layer has its own activation here. Besides those of `network` there are two that make
+creases: ``abs``, sqrt(z^2 + smoothing^2), which is |z| once the smoothing has gone, and ``crease``,
+the same on the first unit of a layer and the identity on the rest.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adaptsample.training import network
+from adaptsample.training.network import Layers, split
+
+CREASES = ("abs", "crease")
+
+
+class Problem(NamedTuple):
+    """A regression problem: what residuals are computed from.
+
+    Attributes:
+        x: points (n, d).
+        targets: (r, n, k), the values and, if r = 1 + d, the derivatives in each direction.
+        weights: (r, n, k), factors of the residuals; 0 where nothing was observed.
+        widths: widths of the network's layers, d and k included.
+        activations: one for each hidden layer.
+        smoothing: width of the rounding of creases, 0 for none.
+    """
+
+    x: Tensor
+    targets: Tensor
+    weights: Tensor
+    widths: list[int]
+    activations: list[str]
+    smoothing: float
+
+
+class Propagation(NamedTuple):
+    """What a forward pass leaves behind for each layer; tangents only where they are compared."""
+
+    z: list[Tensor]
+    inputs: list[Tensor]
+    u: list[Tensor]
+    tangents: list[Tensor]
+    outputs: Tensor
+
+
+def activate(activation: str, z: Tensor, smoothing: float) -> Tensor:
+    """Return s(z)."""
+    if activation == "abs":
+        return torch.sqrt(z * z + smoothing * smoothing)
+    if activation == "crease":
+        rounded = torch.sqrt(z[:, :1] * z[:, :1] + smoothing * smoothing)
+        return torch.cat([rounded, z[:, 1:]], dim=1)
+    a = torch.empty_like(z)
+    network.activate(activation, z, a)
+    return a
+
+
+def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor) -> Tensor:
+    """Write g * s'(z) into g and return it, where a = s(z) and both broadcast against g."""
+    if activation == "abs":
+        return g.mul_(z / a.clamp(min=1e-300))
+    if activation == "crease":  # z = a where the unit is the identity, also where both are 0
+        return g.mul_(torch.where(z == a, torch.ones_like(z), z / a.clamp(min=1e-300)))
+    network.times_slope(activation, g, z, a, g)
+    return g
+
+
+def curvature(activation: str, z: Tensor, a: Tensor, smoothing: float) -> Tensor:
+    """Return s''(z), where a = s(z)."""
+    if activation == "abs" or activation == "crease":
+        bend = smoothing * smoothing / (a * a * a).clamp(min=1e-300)
+        if activation == "crease":
+            bend[:, 1:] = 0.0
+        return bend
+    return network.curvature(activation, z, a)
+
+
+def propagate(layers: Layers, problem: Problem) -> Propagation:
+    """Carry values, and tangents where derivatives are compared, through the network."""
+    informed = problem.targets.size(0) > 1
+    z: list[Tensor] = []
+    inputs = [problem.x]
+    u: list[Tensor] = []
+    tangents: list[Tensor] = []
+    for i, activation in enumerate(problem.activations):
+        z.append(torch.addmm(layers.biases[i], inputs[i], layers.weights[i]))
+        inputs.append(activate(activation, z[i], problem.smoothing))
+        if informed:
+            u.append(push(layers.weights[i], tangents, problem.x))
+            tangents.append(times_slope(activation, u[i].clone(), z[i], inputs[i + 1]))
+    outputs = torch.addmm(layers.biases[-1], inputs[-1], layers.weights[-1]).unsqueeze(0)
+    if informed:
+        outputs = torch.cat([outputs, push(layers.weights[-1], tangents, problem.x)])
+    return Propagation(z, inputs, u, tangents, outputs)
+
+
+def push(weight: Tensor, tangents: list[Tensor], x: Tensor) -> Tensor:
+    """Return the derivatives (d, n, out) of z in each direction; the first layer's are W itself."""
+    if len(tangents) == 0:
+        return weight.unsqueeze(1).expand(-1, x.size(0), -1)
+    return torch.matmul(tangents[-1], weight)
+
+
+def residuals(theta: Tensor, problem: Problem) -> Tensor:
+    """Return the weighted residuals (r * n * k,)."""
+    outputs = propagate(split(theta, problem.widths), problem).outputs
+    return ((outputs - problem.targets) * problem.weights).flatten()
+
+
+def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
+    """Return the weighted residuals (r * n * k,) and their Jacobian (r * n * k, P)."""
+    layers = split(theta, problem.widths)
+    state = propagate(layers, problem)
+    n_rows, n, k = problem.targets.size(0), problem.targets.size(1), problem.targets.size(2)
+    informed = n_rows > 1
+    jacobian = torch.empty([n_rows, n, k, theta.size(0)], dtype=theta.dtype)
+
+    identity = torch.eye(k, dtype=theta.dtype)
+    g = torch.zeros([n_rows, n, k, k], dtype=theta.dtype)
+    g[0] = identity
+    h = identity.expand(n_rows - 1, n, k, k)
+    end = theta.size(0)
+    for i in range(len(layers.weights) - 1, -1, -1):
+        weight = layers.weights[i]
+        n_in, n_out = weight.size(0), weight.size(1)
+        jacobian[..., end - n_out : end] = g
+        end -= n_out
+        block = jacobian[..., end - n_in * n_out : end].view(n_rows, n, k, n_in, n_out)
+        end -= n_in * n_out
+        torch.mul(state.inputs[i].view(n, 1, n_in, 1), g.unsqueeze(-2), out=block)
+        if informed:
+            if i == 0:
+                for j in range(n_in):  # t_0 is the unit vector e_j
+                    block[1 + j, :, :, j] += h[j]
+            else:
+                tangent = state.tangents[i - 1].view(n_rows - 1, n, 1, n_in, 1)
+                block[1:].addcmul_(tangent, h.unsqueeze(-2))
+        if i > 0:
+            activation = problem.activations[i - 1]
+            z, a = state.z[i - 1].unsqueeze(1), state.inputs[i].unsqueeze(1)
+            g = times_slope(activation, torch.matmul(g, weight.t()), z, a)
+            if informed:
+                h = torch.matmul(h, weight.t())
+                bend = curvature(activation, state.z[i - 1], state.inputs[i], problem.smoothing)
+                g[1:].addcmul_(h, (state.u[i - 1] * bend).unsqueeze(2))
+                h = times_slope(activation, h, z, a)
+    jacobian *= problem.weights.unsqueeze(-1)
+    residual = ((state.outputs - problem.targets) * problem.weights).flatten()
+    return residual, jacobian.view(n_rows * n * k, theta.size(0))

@@ -1,0 +1,184 @@
+"""The Levenberg-Marquardt iteration, one program for any residuals with a Jacobian.
+
+The cost is |r(theta)|^2 + sum_p a_p theta_p^2, where a (zero unless a prior is wanted) is the prior
+precision of each parameter in units of the noise precision. A step v solves
+
+    (J^T J + diag(a) + lambda I) v = -(J^T r + a theta)
+
+on whichever side is smaller: P x P, or, with the Woodbury identity, rows x rows. Lambda follows
+the gain ratio (actual over predicted decrease; Nielsen 1999), with the ratio clamped, as the cube in
+his rule overflows where the model is poor. Each step is bent by the *geodesic acceleration*, the
+second derivative of r along v, at the price of one more evaluation of r (Transtrum and Sethna 2012):
+in the curved valleys of a network it reaches much lower residuals.
+
+TorchScript has no generic functions. `compile_solver` therefore writes the program around the given
+residuals, as a template would; a closure is compiled together with the functions that it names.
+
+References:
+    H. B. Nielsen (1999), Damping parameter in Marquardt's method, IMM-REP-1999-05.
+    M. K. Transtrum and J. P. Sethna (2012), Improvements to the Levenberg-Marquardt algorithm for
+    nonlinear least-squares minimization, arXiv:1201.5885, section 4.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adaptsample.training._lm_evidence import Prior, reestimate
+from adaptsample.training._lm_network import Problem
+from adaptsample.training.torchscript import script
+
+class State(NamedTuple):
+    """Where the iteration stands; everything it needs to go on.
+
+    Attributes:
+        theta: the parameters (P,).
+        prior: their prior, and the noise that goes with it.
+        cost: at ``theta``.
+        damping: lambda.
+        growth: by what lambda is multiplied at the next failure.
+        n_iterations: how many were made.
+        n_calm: iterations in a row that hardly lowered the cost.
+        done: whether a stopping rule was met.
+    """
+
+    theta: Tensor
+    prior: Prior
+    cost: float
+    damping: float
+    growth: float
+    n_iterations: int
+    n_calm: int
+    done: bool
+
+
+class Stop(NamedTuple):
+    """When to stop: after ``patience`` iterations in a row whose relative decrease is small.
+
+    Attributes:
+        decrease: what is small.
+        patience: how many iterations.
+        gradient: or when the cosine between r and the range of J is at most this.
+    """
+
+    decrease: float
+    patience: int
+    gradient: float
+
+
+class System(NamedTuple):
+    """The damped normal equations, factorised on the smaller side."""
+
+    jacobian: Tensor
+    diagonal: Tensor
+    factor: Tensor
+    dual: bool
+    damping: float
+
+
+def factorise(jacobian: Tensor, precision: Tensor, damping: float) -> tuple[System, bool]:
+    """Return the factorised system, and whether it could be factorised."""
+    diagonal = precision + damping
+    dual = jacobian.size(0) < jacobian.size(1)
+    if dual:
+        gram = torch.mm(jacobian * (damping / diagonal), jacobian.t())
+        gram.diagonal().add_(damping)
+    else:
+        gram = torch.mm(jacobian.t(), jacobian)
+        gram.diagonal().add_(diagonal)
+    factor, info = torch.linalg.cholesky_ex(gram)
+    return System(jacobian, diagonal, factor, dual, damping), int(info) == 0
+
+
+def solve(system: System, rows: Tensor, pull: Tensor) -> Tensor:
+    """Return (J^T J + diag(a) + lambda I)^-1 (J^T rows + pull)."""
+    jacobian = system.jacobian
+    if system.dual:
+        direct = pull / system.diagonal
+        inner = (rows - torch.mv(jacobian, direct)).unsqueeze(1)
+        solved = torch.cholesky_solve(inner, system.factor).squeeze(1)
+        return torch.mv(jacobian.t(), solved) * (system.damping / system.diagonal) + direct
+    right = torch.mv(jacobian.t(), rows) + pull
+    return torch.cholesky_solve(right.unsqueeze(1), system.factor).squeeze(1)
+
+
+def relax(damping: float, gain: float) -> float:
+    """Return lambda after a success (Nielsen's rule, its ratio clamped)."""
+    clamped = min(max(2 * gain - 1, -1.0), 2.0)
+    return max(damping * max(0.2, 1 - clamped * clamped * clamped), 1e-20)
+
+
+Residuals = Callable[[Tensor, Problem], Tensor]
+Linearise = Callable[[Tensor, Problem], tuple[Tensor, Tensor]]
+Iterate = Callable[[State, Problem, Stop, int], State]
+
+
+def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
+    """Return the iteration for these residuals, not compiled.
+
+    Args:
+        residuals: r (m,) at theta.
+        linearise: r and J (m, P) at theta.
+    """
+
+    def iterate(state: State, problem: Problem, stop: Stop, n_iterations: int) -> State:
+        max_tries = 14  # of lambda in one iteration; its growth doubles each time
+        probe = 0.1  # length, in steps, over which the second derivative is taken
+        max_bend = 0.75  # largest 2 |acceleration| / |v| at which the expansion is trusted
+        theta, prior = state.theta, state.prior
+        cost, damping, growth = state.cost, state.damping, state.growth
+        done, n_calm, n_done = state.done, state.n_calm, 0
+        while n_done < n_iterations and not done:
+            residual, jacobian = linearise(theta, problem)
+            prior = reestimate(prior, residual, jacobian, theta, state.n_iterations + n_done)
+            precision = prior.precision
+            pull = precision * theta
+            cost = float(residual.dot(residual) + pull.dot(theta))
+            gradient = torch.mv(jacobian.t(), residual) + pull
+            n_done += 1
+            small = stop.gradient * float(jacobian.norm()) * cost**0.5
+            if float(gradient.norm()) <= small:
+                done = True
+                break
+
+            accepted = False
+            for _ in range(max_tries):
+                system, solvable = factorise(jacobian, precision, damping)
+                if solvable:
+                    step = -solve(system, residual, pull)
+                    slope = torch.mv(jacobian, step)
+                    length = float(step.dot(step))
+                    predicted = float(slope.dot(slope) + (precision * step).dot(step))
+                    predicted += 2 * damping * length
+                    ahead = residuals(theta + probe * step, problem)
+                    second = (2 / probe) * ((ahead - residual) / probe - slope)
+                    acceleration = -solve(system, second, torch.zeros_like(pull))
+                    if 2 * float(acceleration.norm()) < max_bend * length**0.5:
+                        step = step + 0.5 * acceleration
+                    trial = theta + step
+                    rows = residuals(trial, problem)
+                    trial_cost = float(rows.dot(rows) + (precision * trial).dot(trial))
+                    gain = (cost - trial_cost) / max(predicted, 1e-300)
+                    if trial_cost < cost and gain > 1e-4:
+                        accepted = True
+                        n_calm = n_calm + 1 if cost - trial_cost <= stop.decrease * cost else 0
+                        theta, cost = trial, trial_cost
+                        damping, growth = relax(damping, gain), 2.0
+                        break
+                damping *= growth
+                growth *= 2
+            done = not accepted or n_calm >= stop.patience
+        return State(
+            theta, prior, cost, damping, growth, state.n_iterations + n_done, n_calm, done
+        )
+
+    return iterate
+
+
+@cache
+def compile_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
+    """Return the iteration for these residuals as one compiled program."""
+    return script(make_solver(residuals, linearise))

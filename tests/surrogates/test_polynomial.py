@@ -1,0 +1,183 @@
+"""Polynomial surrogates."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from adaptsample.data import Dataset
+from adaptsample.domain import Box
+from adaptsample.randomness import derive_generator
+from adaptsample.surrogates._bases import (
+    InputScale,
+    Orthonormal,
+    OutputScale,
+    chebyshev,
+    multi_indices,
+)
+from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
+
+
+def unit(d: int) -> Box:
+    return Box({f"x{i}": (0, 1) for i in range(d)})
+
+
+def fit(data: Dataset, seed: int = 0) -> PolynomialModel:
+    return Polynomial().fit(data, generator=derive_generator(seed, "fit"))
+
+
+def cubic(x: Tensor) -> Tensor:
+    a, b = x.T
+    return torch.stack([1 + a * b**2 - 3 * a**3, torch.ones_like(a)], dim=1)
+
+
+def sample(f, box: Box, n: int, seed: int = 0) -> Dataset:
+    x = box.sobol(n, generator=derive_generator(seed, "initial"))
+    return Dataset(x, f(x))
+
+
+def test_total_degree_counts_are_binomial():
+    for d, degree in ((1, 5), (2, 4), (3, 3), (5, 2)):
+        indices = multi_indices("total", (degree,) * d, 1000)
+        assert len(indices) == math.comb(d + degree, d)
+
+
+def test_hyperbolic_cross_holds_products_of_orders_plus_one():
+    found = {tuple(i) for i in multi_indices("hyperbolic", (7, 7), 1000).tolist()}
+    expected = {(i, j) for i in range(8) for j in range(8) if (i + 1) * (j + 1) <= 8}
+    assert found == expected
+
+
+def test_an_axis_of_degree_zero_is_left_out():
+    assert multi_indices("total", (2, 0), 10).tolist() == [[0, 0], [1, 0], [2, 0]]
+
+
+def test_a_set_above_the_limit_is_none():
+    assert multi_indices("total", (3, 3), 10) is not None
+    assert multi_indices("total", (3, 3), 9) is None
+
+
+def test_chebyshev_columns_are_cosines():
+    t = torch.rand(50, 2, dtype=torch.float64, generator=derive_generator(0, "t")) * math.pi
+    indices = multi_indices("total", (9, 9), 1000)
+    expected = torch.cos(indices * t[:, None]).prod(dim=2)
+    torch.testing.assert_close(chebyshev(torch.cos(t), indices), expected, atol=1e-13, rtol=0)
+
+
+def test_leave_one_out_equals_refits():
+    data = sample(cubic, unit(2), 20)
+    u, y = 2 * data.x - 1, torch.sin(9 * data.x[:, 0])
+    columns = chebyshev(u, multi_indices("total", (2, 2), 100))
+    basis = Orthonormal.of(columns)
+    loo = basis.leave_one_out(basis.solve(y)[1], y)
+    for i in range(20):
+        keep = torch.arange(20) != i
+        refit, _ = Orthonormal.of(columns[keep]).solve(y[keep])
+        assert loo[i] == pytest.approx(float(y[i] - columns[i] @ refit), abs=1e-12)
+
+
+def test_polynomials_are_reproduced_from_few_more_points_than_terms():
+    data = sample(cubic, unit(2), 15)
+    model = fit(data)
+    x = unit(2).grid(21)
+    torch.testing.assert_close(model.predict(x), cubic(x), atol=1e-12, rtol=0)
+
+
+def test_predictions_do_not_depend_on_units():
+    data = sample(cubic, unit(2), 15)
+    factors = torch.tensor([1e6, 1e-6], dtype=torch.float64)
+    moved = Dataset(data.x * factors - 5e-6, 1e8 * data.y + 3e8)
+    x = unit(2).grid(9)
+    near = fit(moved).predict(x * factors - 5e-6)
+    torch.testing.assert_close(near, 1e8 * cubic(x) + 3e8, rtol=1e-9, atol=0)
+
+
+def test_few_active_variables_among_many_are_found():
+    def additive(x: Tensor) -> Tensor:
+        return (torch.exp(x[:, 0]) + 4 * (x[:, 3] - 0.5) ** 2 + x[:, 1] * x[:, 4])[:, None]
+
+    model = fit(sample(additive, unit(6), 80))
+    x = unit(6).uniform(500, generator=derive_generator(1, "test"))
+    assert float((model.predict(x) - additive(x)).abs().max()) < 1e-5
+
+
+def test_poles_beside_an_interval_cost_few_points():
+    def runge(x: Tensor) -> Tensor:
+        return 1 / (1 + 25 * x**2)
+
+    box = Box({"x": (-1, 1)})
+    model = fit(sample(runge, box, 20))
+    x = box.grid(2001)
+    assert float((model.predict(x) - runge(x)).abs().max()) < 1e-13
+
+
+def test_std_is_zero_for_exact_fits_and_grows_away_from_data():
+    def wiggle(x: Tensor) -> Tensor:
+        return torch.exp(3 * x[:, :1]) * torch.cos(4 * x[:, 1:])
+
+    exact = fit(sample(cubic, unit(2), 20))
+    assert float(exact.std(unit(2).grid(5)).max()) < 1e-10
+    data = sample(wiggle, unit(2), 40)
+    rough = fit(data)
+    corner = torch.tensor([[1.3, 1.3]], dtype=torch.float64)
+    assert float(rough.std(corner)) > float(rough.std(data.x).mean())
+
+
+def test_equal_generators_give_equal_models():
+    def f(x: Tensor) -> Tensor:
+        return torch.exp(x.sum(dim=1, keepdim=True))
+
+    data = sample(f, unit(3), 40)
+    x = unit(3).grid(4)
+    assert torch.equal(fit(data, 3).predict(x), fit(data, 3).predict(x))
+
+
+def test_arrays_in_arrays_out():
+    model = fit(sample(cubic, unit(2), 15))
+    answer = model.predict(np.full((3, 2), 0.5))
+    assert isinstance(answer, np.ndarray)
+    assert answer.shape == (3, 2)
+
+
+def degenerate() -> dict[str, Dataset]:
+    g = derive_generator(7, "degenerate")
+    x = torch.rand(12, 2, dtype=torch.float64, generator=g)
+    y = torch.rand(12, 1, dtype=torch.float64, generator=g)
+    line = torch.linspace(0, 1, 15, dtype=torch.float64)[:, None].expand(15, 5)
+    twins = torch.tensor([[0.5], [0.5 + 1e-15]], dtype=torch.float64)
+    return {
+        "one point": Dataset(x[:1], y[:1]),
+        "two points": Dataset(x[:2], y[:2]),
+        "constant": Dataset(x, torch.full_like(y, 3.7)),
+        "duplicates": Dataset(torch.cat([x, x]), torch.cat([y, 1 - y])),
+        "all the same point": Dataset(x[:1].expand(12, 2), y),
+        "huge values": Dataset(x, 1e300 * (y - 0.5)),
+        "tiny values": Dataset(x, 1e-300 * y),
+        "huge coordinates": Dataset(1e300 * (x - 0.5), y),
+        "twins": Dataset(twins, y[:2]),
+        "twins in 1-D": Dataset(torch.cat([x[:, :1], twins]), torch.cat([y, y[:2]])),
+        "duplicates in 1-D": Dataset(torch.cat([x, x])[:, :1], torch.cat([y, 1 - y])),
+        "a line in 5-D": Dataset(line, line[:, :1] ** 2),
+        "a constant axis": Dataset(torch.cat([x, torch.ones_like(y)], dim=1), y),
+        "spike": Dataset(x, torch.eye(12, 1, dtype=torch.float64)),
+    }
+
+
+@pytest.mark.parametrize("name", degenerate())
+def test_degenerate_data_gives_finite_predictions(name: str):
+    data = degenerate()[name]
+    model = fit(data)
+    far = torch.cat([data.x, data.x * 1.1, torch.full_like(data.x[:1], 1e308)])
+    assert torch.isfinite(model.predict(far)).all()
+    assert torch.isfinite(model.std(far)).all()
+    assert torch.isfinite(model.loo_residuals).all()
+
+
+def test_scales_of_constant_and_extreme_data_are_usable():
+    y = torch.tensor([[1e300, 2.0], [-1e300, 2.0]], dtype=torch.float64)
+    scale = OutputScale.of(y)
+    torch.testing.assert_close(scale.inverse(scale.forward(y)), y)
+    x = torch.tensor([[-1e308, 1.0], [1e308, 1.0]], dtype=torch.float64)
+    assert InputScale.of(x)(x).tolist() == [[-1, 0], [1, 0]]
