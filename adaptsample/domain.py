@@ -8,12 +8,11 @@ from typing import final
 
 import torch
 from jaxtyping import Bool, Float
-from scipy.stats import qmc
 from torch import Generator, Tensor
 from torch.quasirandom import SobolEngine
 
 from adaptsample._types import Points
-from adaptsample.randomness import draw_seed, numpy_generator
+from adaptsample.randomness import draw_seed
 
 
 @final
@@ -94,8 +93,10 @@ class Box:
 
     def latin_hypercube(self, n: int, *, generator: Generator) -> Points:
         """Draw a Latin hypercube of n points (McKay, Beckman and Conover 1979)."""
-        sampler = qmc.LatinHypercube(self.dimension, rng=numpy_generator(generator))
-        return self.from_unit(torch.from_numpy(sampler.random(n)))
+        shape = (n, self.dimension)
+        slices = torch.rand(shape, dtype=torch.float64, generator=generator).argsort(dim=0)
+        within = torch.rand(shape, dtype=torch.float64, generator=generator)
+        return self.from_unit((slices + within) / n)
 
     def grid(self, per_axis: int) -> Points:
         """Return the per_axis ** d points of a regular grid, corners included.

@@ -5,7 +5,6 @@ Nothing about randomness has to be saved to resume a run, and global random stat
 
 import hashlib
 
-import numpy as np
 import torch
 from torch import Generator
 
@@ -25,8 +24,3 @@ def derive_generator(seed: int, role: str, index: int = 0) -> Generator:
 def draw_seed(generator: Generator) -> int:
     """Draw a seed for a library that has generators of its own."""
     return int(torch.randint(2**31 - 1, (), generator=generator))
-
-
-def numpy_generator(generator: Generator) -> np.random.Generator:
-    """Return a NumPy generator that follows from ``generator``."""
-    return np.random.default_rng(draw_seed(generator))

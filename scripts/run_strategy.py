@@ -9,9 +9,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from adaptsample.surrogates.mlp import MLP
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +25,7 @@ from adaptsample.problems import PROBLEMS, problem
 from adaptsample.progress import ProgressBar
 from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
 from adaptsample.run import RunFailedError
+from adaptsample.surrogates.mlp import MLP
 
 EXAMPLES = """\
 examples:
@@ -77,7 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="run_strategy.py",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what is approximated")
     what.add_argument("--oracle", help="a named problem (default: peak)")
@@ -117,7 +121,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     oracle, oracle_label = _oracle(options)
     strategy, surrogate = options.strategy, options.surrogate or "mlp"
     labels = (oracle_label, surrogate, strategy)
-    settings = {"budget": 200.0, "n_initial": None, "batch_size": 10, "design": "sobol"}
+    settings = {"budget": 300.0, "n_initial": None, "batch_size": 10, "design": "sobol"}
     if options.preset:
         presets = PRESETS[options.preset]
         if strategy not in presets:
@@ -211,19 +215,16 @@ def _executor(workers: int) -> Iterator[Executor | None]:
         yield executor
 
 
-def _print_summary(summary: dict[str, object], picture: Path, table: Path) -> None:
-    errors, seconds = summary["errors"], summary["seconds"]
-    grid = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name in ("oracle", "surrogate", "strategy", "seed"):
-        grid.add_row(name, str(summary[name]))
-    grid.add_row("evaluations", f"{summary['n_evaluations']:g}")
+def _print_summary(summary: dict[str, Any], picture: Path, table: Path) -> None:
+    errors = summary["errors"]
+    lines = {name: summary[name] for name in ("oracle", "surrogate", "strategy", "seed")}
+    lines["evaluations"] = f"{summary['n_evaluations']:g}"
     for key, name in (("mae", "grid MAE"), ("rmse", "grid RMSE"), ("max", "grid max error")):
-        grid.add_row(name, f"{errors[key]:.3e}" if errors else "unknown (no exact values)")
-    grid.add_row("seconds", "  ".join(f"{key} {value:.1f}" for key, value in seconds.items()))
-    grid.add_row("run file", str(summary["run_file"]))
-    grid.add_row("picture", str(picture))
-    grid.add_row("table", str(table))
-    Console(soft_wrap=True).print(grid)
+        lines[name] = f"{errors[key]:.3e}" if errors else "unknown (no exact values)"
+    lines["seconds"] = "  ".join(f"{k} {v:.1f}" for k, v in summary["seconds"].items())
+    lines |= {"run file": summary["run_file"], "picture": picture, "table": table}
+    for name, value in lines.items():
+        print(f"{name:<16}{value}")
 
 
 def _print_list() -> None:

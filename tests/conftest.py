@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 import pytest
+import rich.console  # noqa: F401  # draws from random when it is first imported
 import torch
 from torch import Generator
 

@@ -154,7 +154,7 @@ def test_an_interrupt_says_how_to_resume(run: Any, monkeypatch: pytest.MonkeyPat
         (["--workers", "0"], "workers"),
         (["--record-every", "0"], "record_every"),
         (["--gradient-cost", "nan"], "gradient_cost"),
-        (["--expr", "x +", "--bound", "x=0:1"], "position"),
+        (["--expr", "x +", "--bound", "x=0:1"], "(character 4)"),
         (["--expr", "x + z", "--bound", "x=0:1"], "z"),
         (["--expr", "__import__('os').system('true')", "--bound", "x=0:1"], "error"),
         (["--expr", "x"], "--bound"),

@@ -17,6 +17,9 @@ from adaptsample.surrogates.protocol import Model, SupportsStd, Surrogate
 EXACT = 1e-9
 """A cross-validated error below this ends the search."""
 
+GOOD = 1e-6
+"""Bold members are not tried where the others err less than this."""
+
 BOLD_FACTOR = 20.0
 """How much better a bold member must be."""
 
@@ -24,7 +27,10 @@ COMMITTEE_FACTOR, MAX_COMMITTEE = 3.0, 8
 """Candidates whose error is within this factor of the best form the committee."""
 
 WORST = 10.0
-"""Errors of single points count for at most this many spreads, so that one pole is one bad point."""
+"""The error of a single point counts for at most this many spreads."""
+
+N_DEEPENED = 2
+"""How many drafts get a longer fit, and with how many transforms bold members are tried."""
 
 
 @runtime_checkable
@@ -46,17 +52,19 @@ class Member:
 
     Attributes:
         name: what scores call it.
-        draft: a quick fit, for each transform.
-        final: a longer fit that continues from the draft, if the draft is among the best.
+        draft: a quick fit.
+        final: a longer fit that continues from a draft among the best.
+        after: the member whose draft this one's draft starts from.
         is_smooth: whether it has no creases: where smooth members are clearly best, bold ones are
             not tried.
-        is_bold: whether it is flexible enough to win by chance. Tried last, with the two transforms
+        is_bold: whether it is flexible enough to win by chance. Tried last, with the transforms
             that did best.
     """
 
     name: str
     draft: Surrogate
     final: Surrogate | None = None
+    after: str = ""
     is_smooth: bool = False
     is_bold: bool = False
 
@@ -90,6 +98,11 @@ class Candidate:
     model: Model
     spread: float  # of the transformed output, the unit of the model's standard deviation
     score: Score
+
+    @property
+    def key(self) -> tuple[str, Transform]:
+        """Member and transform."""
+        return self.member.name, self.transform
 
     @property
     def rank(self) -> float:
@@ -154,16 +167,12 @@ class Contest:
         """Draft, then deepen; ``previous`` is the winner of the model before."""
         if previous is not None:
             self._continue(previous)
-        for member in self.members:
-            if not member.is_bold:
-                self._draft(member, self.transforms)
-        if not self._smooth_is_clearly_best():
-            best = list(dict.fromkeys(candidate.transform for candidate in self._ranked()))[:2]
-            for member in self.members:
-                if member.is_bold:
-                    self._draft(member, best)
-        for candidate in self._ranked()[:2]:
-            self._deepen(candidate)
+        self._draft(self.transforms, is_bold=False)
+        self._deepen(is_bold=False)
+        if self._ranked()[0].rank > GOOD and not self._smooth_is_clearly_best():
+            best = list(dict.fromkeys(candidate.transform for candidate in self._ranked()))
+            self._draft(best[:N_DEEPENED], is_bold=True)
+            self._deepen(is_bold=True)
         winner, *others = self._ranked()
         near = [c for c in others if c.rank <= COMMITTEE_FACTOR * winner.rank]
         committee = (winner, *near[: MAX_COMMITTEE - 1])
@@ -184,16 +193,25 @@ class Contest:
             recipe = previous.member.final or previous.member.draft
             self._enter(previous.member, recipe, transform, previous.model)
 
-    def _draft(self, member: Member, transforms: list[Transform]) -> None:
-        for transform in transforms:
-            if not self._is_over():
-                self._enter(member, member.draft, transform, None)
+    def _draft(self, transforms: list[Transform], *, is_bold: bool) -> None:
+        """Fit each member with each transform, quickly."""
+        for member in self.members:
+            for transform in transforms:
+                if member.is_bold == is_bold and not self._is_over():
+                    key = member.after, transform
+                    start = next((c.model for c in self.candidates if c.key == key), None)
+                    self._enter(member, member.draft, transform, start)
 
-    def _deepen(self, candidate: Candidate) -> None:
-        if candidate.member.final is not None and not self._is_over():
-            self._enter(
-                candidate.member, candidate.member.final, candidate.transform, candidate.model
-            )
+    def _deepen(self, *, is_bold: bool) -> None:
+        """Fit the best drafts for longer."""
+        deepening = [
+            (candidate, candidate.member.final)
+            for candidate in self._ranked()
+            if candidate.member.is_bold == is_bold and candidate.member.final is not None
+        ]
+        for candidate, recipe in deepening[:N_DEEPENED]:
+            if not self._is_over():
+                self._enter(candidate.member, recipe, candidate.transform, candidate.model)
 
     def _smooth_is_clearly_best(self) -> bool:
         smooth = [c.score.error for c in self.candidates if c.member.is_smooth]

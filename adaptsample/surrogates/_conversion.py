@@ -1,7 +1,6 @@
 """Models take torch tensors or NumPy arrays and answer in the same kind: the one place for it."""
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -33,7 +32,6 @@ def accepts_arrays(method: Callable[[M, Tensor], Tensor]) -> Callable[[M, Array]
         ValueError: points of another shape, or not finite; the message names both shapes.
     """
 
-    @wraps(method)
     def checked(model: M, x: Array) -> Array:
         points = torch.as_tensor(x, dtype=torch.float64, device="cpu")
         if points.ndim != 2 or points.shape[1] != model.dimension:
@@ -46,4 +44,5 @@ def accepts_arrays(method: Callable[[M, Tensor], Tensor]) -> Callable[[M, Array]
         answer = method(model, points)
         return answer if isinstance(x, Tensor) else answer.numpy()
 
+    checked.__name__, checked.__doc__ = method.__name__, method.__doc__
     return checked

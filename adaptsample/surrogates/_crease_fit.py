@@ -28,6 +28,9 @@ Indices: TypeAlias = tuple[Int64[Tensor, "p d"], ...]
 Thetas: TypeAlias = Float[Tensor, "*batch p"]
 """Coordinates of all inner polynomials, one after the other."""
 
+IDLE_GAIN, MAX_IDLE = 1e-3, 4
+"""Minimisation ends after more than so many steps in which no start gained this share."""
+
 
 @final
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Problem:
     form: Form
     structure: Structure
     indices: Indices
-    u: Points
+    columns: tuple[Float[Tensor, "n p"], ...]  # each basis at the points
     z: Float[Tensor, " n"]
     outer: Orthonormal
     inner: tuple[Orthonormal, ...]  # one for each inner polynomial
@@ -84,9 +87,10 @@ class Problem:
         cls, form: Form, structure: Structure, indices: Indices, u: Points, z: Float[Tensor, " n"]
     ) -> "Problem":
         """Evaluate the bases at scaled points."""
-        bases = [Orthonormal.of(chebyshev(u, index)) for index in indices]
+        columns = tuple(chebyshev(u, index) for index in indices)
+        bases = [Orthonormal.of(column) for column in columns]
         inner = tuple(bases[1 + group] for group in form.groups)
-        return cls(form, structure, indices, u, z, bases[0], inner)
+        return cls(form, structure, indices, columns, z, bases[0], inner)
 
     def coordinates(self, levels: Float[Tensor, "b n"]) -> Thetas:
         """Return the coordinates of inner polynomials with these values at the points."""
@@ -124,6 +128,7 @@ class Problem:
         residuals, slopes = self.evaluate(thetas, signs)
         cost = residuals.square().sum(dim=-1)
         batch = torch.arange(len(thetas))
+        idle = 0
         for _ in range(n_steps):
             jacobian = self.jacobian(slopes)
             along_a = self.outer.q.T @ jacobian
@@ -147,6 +152,7 @@ class Problem:
             cost = torch.where(better, lower, cost)
             # without gain the step was too bold (a crease lies in between) or all is done
             lam = torch.where(gain > 1e-5, lams[best, batch], lam * 1e3).clamp(1e-13, 1e12)
-            if bool((lam >= 1e12).all()) or float(cost.min()) < 1e-29 * len(self.z):
+            idle = idle + 1 if float(gain.max()) < IDLE_GAIN else 0
+            if idle > MAX_IDLE or float(cost.min()) < 1e-29 * len(self.z):
                 break
         return thetas, (cost / len(self.z)).sqrt()

@@ -1,7 +1,7 @@
 """A crease with its coefficients: what a search returns and a model evaluates."""
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import TypeAlias, final
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,9 @@ from adaptsample._types import Points
 from adaptsample.surrogates._bases import Orthonormal, chebyshev, score
 from adaptsample.surrogates._crease_fit import Indices, Problem, Structure
 from adaptsample.surrogates._crease_forms import Form, Signs
+
+BasisColumns: TypeAlias = tuple[Float[Tensor, "n p"], ...]
+"""The bases of a crease at some points."""
 
 EXACT = 1e-12
 """Standardised residuals below this are rounding."""
@@ -46,47 +49,50 @@ class FittedCrease:
         """Whether the data is reproduced to rounding by far fewer parameters than points."""
         return self.rmse < EXACT and self.score < 1e3 * EXACT
 
-    def levels(self, u: Points) -> Float[Tensor, "b n"]:
+    def columns(self, u: Points) -> BasisColumns:
+        """Evaluate the bases at scaled points."""
+        return tuple(chebyshev(u, index) for index in self.indices)
+
+    def levels(self, columns: BasisColumns) -> Float[Tensor, "b n"]:
         """Return the values of the inner polynomials; a crease is where one is zero."""
         parts = zip(self.form.groups, self.inner, strict=True)
-        return torch.stack([chebyshev(u, self.indices[1 + g]) @ c for g, c in parts])
+        return torch.stack([columns[1 + g] @ c for g, c in parts])
+
+    def evaluate(self, columns: BasisColumns) -> tuple[Float[Tensor, " n"], Float[Tensor, "n f"]]:
+        """Return the prediction, and its derivatives with respect to the coefficients."""
+        g, slopes = self.form.evaluate(self.levels(columns), self.signs)
+        parts = zip(self.form.groups, slopes, strict=True)
+        features = [slope[:, None] * columns[1 + group] for group, slope in parts]
+        return columns[0] @ self.outer + g, torch.cat([columns[0], *features], dim=1)
 
     def predict(self, u: Points) -> Float[Tensor, " n"]:
         """Evaluate the form at scaled points."""
-        g, _ = self.form.evaluate(self.levels(u), self.signs)
-        return chebyshev(u, self.indices[0]) @ self.outer + g
-
-    def features(self, u: Points) -> Float[Tensor, "n f"]:
-        """Return the derivatives of the prediction with respect to the coefficients."""
-        _, slopes = self.form.evaluate(self.levels(u), self.signs)
-        parts = zip(self.form.groups, slopes, strict=True)
-        columns = [s[:, None] * chebyshev(u, self.indices[1 + g]) for g, s in parts]
-        return torch.cat([chebyshev(u, self.indices[0]), *columns], dim=1)
+        return self.evaluate(self.columns(u))[0]
 
 
 def finish(problem: Problem, theta: Float[Tensor, " p"], signs: Signs) -> FittedCrease:
     """Turn the coordinates of a minimum into coefficients, polish and judge them."""
-    u, z = problem.u, problem.z
+    z, columns = problem.z, problem.columns
     parts = zip(problem.split(theta), problem.inner, strict=True)
     inner = tuple(basis.to_coefficients @ part for part, basis in parts)
-    outer = torch.zeros(len(problem.indices[0]), dtype=u.dtype)
+    outer = torch.zeros(len(problem.indices[0]), dtype=z.dtype)
     crease = FittedCrease(
         problem.form, problem.structure, problem.indices, outer, inner, signs, problem.outer, z
     )
-    outer, _ = problem.outer.solve(z - crease.predict(u))
-    crease = _judged(replace(crease, outer=outer), u, z)
+    outer, _ = problem.outer.solve(z - crease.evaluate(columns)[0])
+    crease = _judged(replace(crease, outer=outer), columns, z)
     if not problem.form.is_piecewise_linear:
         return crease
     # on its pieces the form is linear: one solve for all coefficients removes rounding
     coefficients, _ = crease.basis.solve(z)
     outer, *rest = torch.split(coefficients, [len(outer), *(len(part) for part in inner)])
-    polished = _judged(replace(crease, outer=outer, inner=tuple(rest)), u, z)
+    polished = _judged(replace(crease, outer=outer, inner=tuple(rest)), columns, z)
     return min(crease, polished, key=lambda fitted: fitted.rmse)
 
 
-def _judged(crease: FittedCrease, u: Points, z: Float[Tensor, " n"]) -> FittedCrease:
-    residuals = z - crease.predict(u)
-    basis = Orthonormal.of(crease.features(u))
+def _judged(crease: FittedCrease, columns: BasisColumns, z: Float[Tensor, " n"]) -> FittedCrease:
+    prediction, features = crease.evaluate(columns)
+    residuals, basis = z - prediction, Orthonormal.of(features)
     loo = basis.leave_one_out(residuals, z)
     rmse = float(residuals.square().mean().sqrt())
     return replace(crease, basis=basis, loo=loo, rmse=rmse, score=score(loo, basis.rank))
@@ -114,7 +120,7 @@ def held_out_residuals(
         if not train.any() or not held.any():
             continue
         problem = Problem.of(crease.form, crease.structure, crease.indices, u[train], z[train])
-        theta = problem.coordinates(crease.levels(u[train]))
+        theta = problem.coordinates(crease.levels(problem.columns))
         draws = torch.randn(len(noise), len(theta), dtype=u.dtype, generator=generator)
         signs = crease.signs.expand(len(noise), -1)
         thetas, rmse = problem.minimise(theta * (1 + noise[:, None] * draws), signs, 60)

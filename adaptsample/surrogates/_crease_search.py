@@ -6,6 +6,7 @@ as long as the leave-one-out score falls (starts in large bases mostly fail).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 from time import monotonic
 from typing import final
@@ -22,8 +23,24 @@ from adaptsample.surrogates._crease_forms import Form, Signs
 SCREEN, SETTLE = 10, 40
 """Steps of minimisation that tell larger bases apart, and that settle one."""
 
-HALVING = ((12, 0.25), (30, 0.3), (60, 1.0))
+HALVING = ((12, 0.25), (20, 0.3), (40, 1.0))
 """Steps of minimisation, and the share of the starts that go on."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Seed:
+    """Where a search may begin: the inner polynomials of a solution by their values."""
+
+    form: Form
+    structure: Structure
+    levels: Float[Tensor, "b n"]
+    signs: Signs
+
+    @classmethod
+    def of(cls, crease: FittedCrease, u: Points) -> "Seed":
+        """Take a solution's inner polynomials at scaled points (scaled as for that solution)."""
+        return cls(crease.form, crease.structure, crease.levels(crease.columns(u)), crease.signs)
 
 
 @final
@@ -56,7 +73,7 @@ class Search:
         self.n_starts, self.deadline, self.generator = n_starts, deadline, generator
 
     def explore(
-        self, structures: Iterable[Structure], *, seeds: Sequence[FittedCrease] = ()
+        self, structures: Iterable[Structure], *, seeds: Sequence[Seed] = ()
     ) -> list[FittedCrease]:
         """Return the best few solutions from random starts in each basis, best score first.
 
@@ -79,27 +96,30 @@ class Search:
             ]
             for start, seed in zip(range(self.n_starts // 2), cycle(seeds), strict=False):
                 signs[start, : len(seed.signs)] = seed.signs
-                for level, theta, basis in zip(
-                    seed.levels(self.u), thetas, problem.inner, strict=False
-                ):
+                for level, theta, basis in zip(seed.levels, thetas, problem.inner, strict=False):
                     theta[start] = level @ basis.q
             found += self._halve(problem, torch.cat(thetas, dim=1), signs)
             if found and (found[-1].is_exact or monotonic() > self.deadline):
                 break
         return sorted(found or [self._constant()], key=lambda crease: crease.score)
 
-    def refine(
-        self, structure: Structure, levels: Float[Tensor, "b n"], signs: Signs, *, n_steps: int
-    ) -> FittedCrease | None:
-        """Continue from given inner values, and from a few perturbations of them."""
+    def continued(self, seeds: Iterable[Seed]) -> list[FittedCrease]:
+        """Return refits of solutions of the same form."""
+        refits = (self._refine(seed, seed.structure, n_steps=SETTLE) for seed in seeds)
+        return [refit for refit in refits if refit is not None]
+
+    def _refine(self, seed: Seed, structure: Structure, *, n_steps: int) -> FittedCrease | None:
+        """Continue in other bases, from a seed and from a few perturbations of it."""
         problem = self._pose(structure)
         if problem is None:
             return None
-        theta = problem.coordinates(levels)
+        theta = problem.coordinates(seed.levels)
         noise = torch.tensor([0.0, 0.01, 0.1, 0.3], dtype=theta.dtype)[:, None]
         thetas = theta * (1 + noise * self._random(len(noise), len(theta)))
-        thetas, rmse = problem.minimise(thetas, signs.expand(len(noise), -1), n_steps, damping=1e-3)
-        return finish(problem, thetas[rmse.argmin()], signs)
+        thetas, rmse = problem.minimise(
+            thetas, seed.signs.expand(len(noise), -1), n_steps, damping=1e-3
+        )
+        return finish(problem, thetas[rmse.argmin()], seed.signs)
 
     def climb(self, crease: FittedCrease) -> FittedCrease:
         """Grow the bases greedily while the score falls; three steps without gain end it.
@@ -109,18 +129,17 @@ class Search:
         best = current = crease
         stale = 0
         while stale < 3 and not best.is_exact and monotonic() < self.deadline:
-            levels = current.levels(self.u)
+            seed = Seed.of(current, self.u)
             tried = [
                 refined
                 for grown in current.structure.grown()
-                if (refined := self.refine(grown, levels, current.signs, n_steps=SCREEN))
+                if (refined := self._refine(seed, grown, n_steps=SCREEN))
             ]
             if not tried:
                 break
             current = min(tried, key=lambda refined: refined.score)
-            levels = current.levels(self.u)
-            settled = self.refine(current.structure, levels, current.signs, n_steps=SETTLE)
-            current = settled or current
+            settled = self.continued([Seed.of(current, self.u)])
+            current = min(settled, key=lambda refined: refined.score, default=current)
             stale = 0 if current.score < 0.98 * best.score else stale + 1
             best = min(best, current, key=lambda refined: refined.score)
         return best

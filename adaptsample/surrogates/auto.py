@@ -29,18 +29,18 @@ from adaptsample.surrogates.polynomial import Polynomial
 TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
 
 
-def crease_member(kind: Kind, *, is_bold: bool) -> Member:
-    """Return a member that follows creases of one kind."""
-    draft, final_ = Crease(kind, n_climbs=1, seconds=2.0), Crease(kind, seconds=8.0)
-    return Member(f"crease_{kind}", draft, final_, is_bold=is_bold)
+BOLD_KINDS: tuple[Kind, ...] = ("abs2", "max", "product")
+
+
+def _member(kind: Kind, *, after: str = "") -> Member:
+    draft, deep = Crease(kind, n_climbs=0, seconds=5.0), Crease(kind, n_starts=0, seconds=10.0)
+    return Member(f"crease_{kind}", draft, deep, after=after, is_bold=kind in BOLD_KINDS)
 
 
 MEMBERS = (
     Member("polynomial", Polynomial(), is_smooth=True),
-    crease_member("abs", is_bold=False),
-    crease_member("abs2", is_bold=True),
-    crease_member("max", is_bold=True),
-    crease_member("product", is_bold=True),
+    _member("abs"),
+    *(_member(kind, after="crease_abs") for kind in BOLD_KINDS),
 )
 
 
@@ -57,7 +57,7 @@ class Auto:
 
     members: tuple[Member, ...] = MEMBERS
     transforms: tuple[TransformName, ...] = TRANSFORMS
-    seconds: float = 20.0
+    seconds: float = 30.0
 
     def fit(
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None

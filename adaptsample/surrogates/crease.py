@@ -8,7 +8,6 @@ functions, and a few dozen evaluations often give all the digits that there are.
 """
 
 from dataclasses import dataclass
-from itertools import islice
 from time import monotonic
 from typing import final
 
@@ -23,7 +22,7 @@ from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._crease_fit import Structure
 from adaptsample.surrogates._crease_fitted import FittedCrease, held_out_residuals
 from adaptsample.surrogates._crease_forms import FORMS, Kind
-from adaptsample.surrogates._crease_search import SETTLE, Search
+from adaptsample.surrogates._crease_search import Search, Seed
 
 FIRST_DEGREES: dict[Kind, tuple[tuple[int, ...], ...]] = {
     "abs": ((1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (2, 4), (4, 4)),
@@ -33,7 +32,11 @@ FIRST_DEGREES: dict[Kind, tuple[tuple[int, ...], ...]] = {
 }
 """Degrees of a, then of the inner polynomials, in which a search starts."""
 
-MAX_MEMBERS = 8
+MAX_SOLUTIONS = 8
+"""Solutions that a model keeps, to continue from."""
+
+NEAR = 3.0
+"""Solutions whose score is within this factor of the best are as good as the best."""
 
 
 @final
@@ -44,7 +47,7 @@ class Crease:
     Args:
         kind: the form of the crease: ``"abs"`` a + |phi|, ``"abs2"`` a + |phi_1| + |phi_2| (each
             with either sign), ``"max"`` a + max(0, phi_1, phi_2), ``"product"`` a + c |phi|.
-        n_starts: random starts in each of the first bases.
+        n_starts: random starts in each of the first bases; 0 only continues from ``start``.
         n_climbs: how many of the solutions found are grown.
         max_share: the largest number of parameters per point.
         seconds: no stage of the search begins later than this after the start.
@@ -59,7 +62,11 @@ class Crease:
     def fit(
         self, data: Dataset, *, generator: Generator, start: "CreaseModel | None" = None
     ) -> "CreaseModel":
-        """Fit each output on its own; the solutions of ``start`` compete with fresh ones."""
+        """Fit each output on its own.
+
+        The solutions of ``start`` are refitted and compete with fresh ones; those of a smaller form
+        (abs for abs2 and max) are starts to which a crease is added.
+        """
         inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
         begin, n_outputs = monotonic(), z.shape[1]
@@ -67,9 +74,11 @@ class Crease:
         for k in range(n_outputs):
             deadline = begin + self.seconds * (k + 1) / n_outputs
             search = self._search(self.kind, u, z[:, k], deadline, generator)
-            found = [] if start is None else _continued(search, data.x, start, k)
-            if not any(crease.is_exact for crease in found):
-                found += self._explored(search)
+            before = [] if start is None else start.seeds(data.x, k)
+            found = search.continued([seed for seed in before if seed.form is search.form])
+            if not any(crease.is_exact for crease in found) and (self.n_starts or not found):
+                smaller = [seed for seed in before if seed.form is not search.form]
+                found += self._explored(search, smaller)
             solutions.append(self._grown(search, found))
         return CreaseModel(inputs, outputs, data, tuple(solutions))
 
@@ -86,23 +95,22 @@ class Crease:
             generator=generator,
         )
 
-    def _explored(self, search: Search) -> list[FittedCrease]:
+    def _explored(self, search: Search, seeds: list[Seed]) -> list[FittedCrease]:
         """Search afresh; two creases are looked for beside one and from nothing."""
-        structures = _first_structures(self.kind, search.u.shape[1])
-        if self.kind not in {"abs2", "max"}:
-            return search.explore(structures)
-        single = self._search("abs", search.u, search.z, search.deadline, search.generator)
-        seeds = single.explore(_first_structures("abs", search.u.shape[1]))[:6]
-        return search.explore(structures, seeds=seeds)
+        dimension = search.u.shape[1]
+        if self.kind in {"abs2", "max"} and not seeds:
+            single = self._search("abs", search.u, search.z, search.deadline, search.generator)
+            found = single.explore(_first_structures("abs", dimension))
+            seeds = [Seed.of(crease, search.u) for crease in found]
+        return search.explore(_first_structures(self.kind, dimension), seeds=seeds[:6])
 
     def _grown(self, search: Search, found: list[FittedCrease]) -> tuple[FittedCrease, ...]:
-        """Grow the best solutions; return the best and those near it, best score first."""
+        """Grow the best solutions; return the best few, best score first."""
         found = sorted(found, key=lambda crease: crease.score)
         if not found[0].is_exact:
             grown = [search.climb(crease) for crease in found[: self.n_climbs]]
             found = sorted(grown + found[self.n_climbs :], key=lambda crease: crease.score)
-        near = (crease for crease in found if crease.score <= 3 * found[0].score)
-        return tuple(islice(near, MAX_MEMBERS))
+        return tuple(found[:MAX_SOLUTIONS])
 
 
 def _first_structures(kind: Kind, dimension: int) -> list[Structure]:
@@ -113,24 +121,13 @@ def _first_structures(kind: Kind, dimension: int) -> list[Structure]:
     ]
 
 
-def _continued(search: Search, x: Points, start: "CreaseModel", k: int) -> list[FittedCrease]:
-    """Refit the solutions of another model to the data of a search."""
-    u = start.inputs(x)
-    refits = [
-        search.refine(crease.structure, crease.levels(u), crease.signs, n_steps=SETTLE)
-        for crease in start.solutions[k]
-        if crease.form is search.form
-    ]
-    return [refit for refit in refits if refit is not None]
-
-
 @final
 @dataclass(frozen=True, eq=False)
 class CreaseModel:
-    """Creases fitted to data: for each output the best solution and those about as good.
+    """Creases fitted to data.
 
     Attributes:
-        solutions: for each output, best first.
+        solutions: for each output the best few, best first.
     """
 
     inputs: InputScale
@@ -142,6 +139,11 @@ class CreaseModel:
     def dimension(self) -> int:
         """Number of coordinates of a point, d."""
         return self.data.x.shape[1]
+
+    def seeds(self, x: Points, k: int) -> list[Seed]:
+        """Return the creases of output k at other points, for a search to continue from."""
+        u = self.inputs(x)
+        return [Seed.of(crease, u) for crease in self.solutions[k]]
 
     @property
     def n_parameters(self) -> tuple[int, ...]:
@@ -172,25 +174,24 @@ class CreaseModel:
         """Evaluate the best solution of each output."""
         u = self.inputs(x)
         return self.outputs.inverse(
-            torch.stack([best.predict(u) for best, *_ in self.solutions], 1)
+            torch.stack([best.predict(u) for best, *_ in self.solutions], dim=1)
         )
 
     @accepts_arrays
     def committee(self, x: Points) -> Float[Tensor, "m n k"]:
-        """Evaluate all solutions; an output with fewer than the most repeats its best."""
+        """Evaluate the solutions as good as the best; where there are fewer, the best repeats."""
         u = self.inputs(x)
-        n_members = max(len(solutions) for solutions in self.solutions)
-        columns = [
-            torch.stack([crease.predict(u) for crease in solutions]) for solutions in self.solutions
-        ]
-        padded = [torch.cat([c, c[:1].expand(n_members - len(c), -1)]) for c in columns]
-        return self.outputs.inverse(torch.stack(padded, dim=2))
+        near = [_near(solutions) for solutions in self.solutions]
+        n_members = max(len(members) for members in near)
+        padded = [members + members[:1] * (n_members - len(members)) for members in near]
+        columns = [torch.stack([crease.predict(u) for crease in members]) for members in padded]
+        return self.outputs.inverse(torch.stack(columns, dim=2))
 
     @accepts_arrays
     def features(self, x: Points) -> Float[Tensor, "n f"]:
         """Return the features of all outputs' best solutions, in which they are linear."""
         u = self.inputs(x)
-        return torch.cat([best.features(u) for best, *_ in self.solutions], dim=1)
+        return torch.cat([best.evaluate(best.columns(u))[1] for best, *_ in self.solutions], dim=1)
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
@@ -202,7 +203,11 @@ class CreaseModel:
         columns = []
         for solutions in self.solutions:
             best = solutions[0]
-            unexplained = best.basis.variance(best.features(u), best.loo)
-            members = torch.stack([crease.predict(u) for crease in solutions])
+            unexplained = best.basis.variance(best.evaluate(best.columns(u))[1], best.loo)
+            members = torch.stack([crease.predict(u) for crease in _near(solutions)])
             columns.append((unexplained + members.var(dim=0, correction=0)).sqrt())
         return torch.stack(columns, dim=1)
+
+
+def _near(solutions: tuple[FittedCrease, ...]) -> tuple[FittedCrease, ...]:
+    return tuple(crease for crease in solutions if crease.score <= NEAR * solutions[0].score)

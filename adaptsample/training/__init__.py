@@ -1,0 +1,4 @@
+"""Training: how the parameters of a network are found."""
+
+from adaptsample.training.gradient_descent import DivergenceWarning as DivergenceWarning
+from adaptsample.training.gradient_descent import GradientDescent as GradientDescent

@@ -11,8 +11,8 @@ gamma counts the parameters that the data determine. A group of its own for each
 the inputs that matter from those that do not.
 
 Estimates from a network that has learnt nothing yet are a trap: no structure, hence only noise,
-hence no reason to learn. So training starts with a fixed prior, and for some time after that beta is
-held above a floor that rises.
+hence no reason to learn. So training starts with a fixed prior, and for some time after that beta
+is held above a floor that rises.
 
 References:
     D. J. C. MacKay (1992), A practical Bayesian framework for backpropagation networks.

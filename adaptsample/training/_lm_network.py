@@ -79,7 +79,7 @@ def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor) -> Tensor:
 
 def curvature(activation: str, z: Tensor, a: Tensor, smoothing: float) -> Tensor:
     """Return s''(z), where a = s(z)."""
-    if activation == "abs" or activation == "crease":
+    if activation in ("abs", "crease"):
         bend = smoothing * smoothing / (a * a * a).clamp(min=1e-300)
         if activation == "crease":
             bend[:, 1:] = 0.0

@@ -6,10 +6,10 @@ precision of each parameter in units of the noise precision. A step v solves
     (J^T J + diag(a) + lambda I) v = -(J^T r + a theta)
 
 on whichever side is smaller: P x P, or, with the Woodbury identity, rows x rows. Lambda follows
-the gain ratio (actual over predicted decrease; Nielsen 1999), with the ratio clamped, as the cube in
-his rule overflows where the model is poor. Each step is bent by the *geodesic acceleration*, the
-second derivative of r along v, at the price of one more evaluation of r (Transtrum and Sethna 2012):
-in the curved valleys of a network it reaches much lower residuals.
+the gain ratio (actual over predicted decrease; Nielsen 1999), with the ratio clamped, as the cube
+in his rule overflows where the model is poor. Each step is bent by the *geodesic acceleration*, the
+second derivative of r along v, at the price of one more evaluation of r (Transtrum and Sethna
+2012): in the curved valleys of a network it reaches much lower residuals.
 
 TorchScript has no generic functions. `compile_solver` therefore writes the program around the given
 residuals, as a template would; a closure is compiled together with the functions that it names.
@@ -30,6 +30,7 @@ from torch import Tensor
 from adaptsample.training._lm_evidence import Prior, reestimate
 from adaptsample.training._lm_network import Problem
 from adaptsample.training.torchscript import script
+
 
 class State(NamedTuple):
     """Where the iteration stands; everything it needs to go on.
@@ -93,16 +94,30 @@ def factorise(jacobian: Tensor, precision: Tensor, damping: float) -> tuple[Syst
     return System(jacobian, diagonal, factor, dual, damping), int(info) == 0
 
 
-def solve(system: System, rows: Tensor, pull: Tensor) -> Tensor:
-    """Return (J^T J + diag(a) + lambda I)^-1 (J^T rows + pull)."""
+def solve(system: System, rows: Tensor, pull: Tensor, n_refinements: int) -> Tensor:
+    """Return (J^T J + diag(a) + lambda I)^-1 (J^T rows + pull).
+
+    A refinement solves again for what is left of the right side. That is taken from J itself, so
+    it removes most of the error that forming the Gram matrix made (Björck 1987).
+    """
     jacobian = system.jacobian
     if system.dual:
         direct = pull / system.diagonal
-        inner = (rows - torch.mv(jacobian, direct)).unsqueeze(1)
-        solved = torch.cholesky_solve(inner, system.factor).squeeze(1)
-        return torch.mv(jacobian.t(), solved) * (system.damping / system.diagonal) + direct
-    right = torch.mv(jacobian.t(), rows) + pull
-    return torch.cholesky_solve(right.unsqueeze(1), system.factor).squeeze(1)
+        shrink = system.damping / system.diagonal
+        left = rows - torch.mv(jacobian, direct)
+        dual = torch.zeros_like(left)
+        for i in range(1 + n_refinements):
+            if i > 0:
+                left = rows - torch.mv(jacobian, direct + torch.mv(jacobian.t(), dual) * shrink)
+                left -= system.damping * dual
+            dual = dual + torch.cholesky_solve(left.unsqueeze(1), system.factor).squeeze(1)
+        return direct + torch.mv(jacobian.t(), dual) * shrink
+    solution = torch.zeros_like(pull)
+    for _ in range(1 + n_refinements):
+        right = torch.mv(jacobian.t(), rows - torch.mv(jacobian, solution)) + pull
+        right -= system.diagonal * solution
+        solution = solution + torch.cholesky_solve(right.unsqueeze(1), system.factor).squeeze(1)
+    return solution
 
 
 def relax(damping: float, gain: float) -> float:
@@ -113,7 +128,7 @@ def relax(damping: float, gain: float) -> float:
 
 Residuals = Callable[[Tensor, Problem], Tensor]
 Linearise = Callable[[Tensor, Problem], tuple[Tensor, Tensor]]
-Iterate = Callable[[State, Problem, Stop, int], State]
+Iterate = Callable[[State, Problem, Stop, int], tuple[State, list[float]]]
 
 
 def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
@@ -124,13 +139,16 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
         linearise: r and J (m, P) at theta.
     """
 
-    def iterate(state: State, problem: Problem, stop: Stop, n_iterations: int) -> State:
+    def iterate(
+        state: State, problem: Problem, stop: Stop, n_iterations: int
+    ) -> tuple[State, list[float]]:
         max_tries = 14  # of lambda in one iteration; its growth doubles each time
         probe = 0.1  # length, in steps, over which the second derivative is taken
         max_bend = 0.75  # largest 2 |acceleration| / |v| at which the expansion is trusted
         theta, prior = state.theta, state.prior
         cost, damping, growth = state.cost, state.damping, state.growth
         done, n_calm, n_done = state.done, state.n_calm, 0
+        losses: list[float] = []
         while n_done < n_iterations and not done:
             residual, jacobian = linearise(theta, problem)
             prior = reestimate(prior, residual, jacobian, theta, state.n_iterations + n_done)
@@ -138,6 +156,7 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
             pull = precision * theta
             cost = float(residual.dot(residual) + pull.dot(theta))
             gradient = torch.mv(jacobian.t(), residual) + pull
+            losses.append(float(residual.dot(residual)) / residual.numel())
             n_done += 1
             small = stop.gradient * float(jacobian.norm()) * cost**0.5
             if float(gradient.norm()) <= small:
@@ -148,14 +167,14 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
             for _ in range(max_tries):
                 system, solvable = factorise(jacobian, precision, damping)
                 if solvable:
-                    step = -solve(system, residual, pull)
+                    step = -solve(system, residual, pull, 1)
                     slope = torch.mv(jacobian, step)
                     length = float(step.dot(step))
                     predicted = float(slope.dot(slope) + (precision * step).dot(step))
                     predicted += 2 * damping * length
                     ahead = residuals(theta + probe * step, problem)
                     second = (2 / probe) * ((ahead - residual) / probe - slope)
-                    acceleration = -solve(system, second, torch.zeros_like(pull))
+                    acceleration = -solve(system, second, torch.zeros_like(pull), 0)
                     if 2 * float(acceleration.norm()) < max_bend * length**0.5:
                         step = step + 0.5 * acceleration
                     trial = theta + step
@@ -171,9 +190,8 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
                 damping *= growth
                 growth *= 2
             done = not accepted or n_calm >= stop.patience
-        return State(
-            theta, prior, cost, damping, growth, state.n_iterations + n_done, n_calm, done
-        )
+        n_done += state.n_iterations
+        return State(theta, prior, cost, damping, growth, n_done, n_calm, done), losses
 
     return iterate
 

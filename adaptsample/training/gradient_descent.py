@@ -1,13 +1,14 @@
 """Gradient descent on the parameters of a network, the whole loop one TorchScript program.
 
 The program runs in chunks of some tenths of a second, so that Ctrl-C is heard in between. Adam and
-SGD are those of ``torch.optim``, applied to the flat parameter vector. The learning rate falls over
-the steps of a fit from ``learning_rate`` to ``learning_rate * decay``: large steps find the valley,
-small ones its floor, which a constant rate never reaches (Adam's steps do not shrink by themselves).
+SGD are those of ``torch.optim``, applied to the flat parameter vector. The learning rate falls
+during a fit, from ``learning_rate`` to ``learning_rate * decay``: large steps find the valley,
+small ones its floor. At a constant rate Adam never gets there: its steps do not shrink.
 
 References:
     D. P. Kingma and J. Ba (2015), Adam: a method for stochastic optimization.
-    I. Loshchilov and F. Hutter (2017), SGDR: the cosine schedule.
+    A. Defazio et al. (2023), Optimal linear decay learning rate schedules and further refinements.
+    N. Srivastava et al. (2014), Dropout.
 """
 
 import math
@@ -23,12 +24,11 @@ from adaptsample.training.losses import Samples, loss_and_gradient, mean_squared
 from adaptsample.training.network import split
 from adaptsample.training.torchscript import script
 
-_CHUNK = 1e10
-"""Floating-point operations between two looks at the keyboard, about."""
+_CHUNK_SECONDS = 0.2
 
 
 class DivergenceWarning(RuntimeWarning):
-    """Training met a loss that is not finite and returned the parameters before it."""
+    """Training met a loss that is not finite, and returned the parameters before it."""
 
 
 @final
@@ -55,7 +55,7 @@ class Training:
     Attributes:
         theta: the parameters.
         state: to continue from.
-        train_loss: loss of the batch of each step, before the step.
+        train_loss: loss of each step's batch, before the step.
         validation_loss: mean squared error of the held-out values after each epoch.
     """
 
@@ -63,21 +63,6 @@ class Training:
     state: OptimizerState
     train_loss: Float[Tensor, " steps"]
     validation_loss: Float[Tensor, " epochs"]
-
-
-class Settings(NamedTuple):
-    """The part of the recipe that the compiled program reads; see `GradientDescent`."""
-
-    adam: bool
-    learning_rate: float
-    decay: float
-    momentum: float
-    batch_size: int
-    shuffle: bool
-    weight_decay: float
-    dropout: float
-    patience: int
-    steps: int
 
 
 @final
@@ -89,7 +74,7 @@ class GradientDescent:
         optimizer: "adam" or "sgd".
         learning_rate: step size at the start of a fit.
         decay: the learning rate at the end of a fit, as a share of the first; 1 keeps it constant.
-            In between it follows half a period of a cosine.
+            In between it is linear in the number of steps.
         momentum: of SGD; Adam has its own and wants 0 here.
         steps: steps of a fit that starts afresh.
         continued_steps: steps of a fit that continues an earlier one, whose optimiser state it
@@ -125,26 +110,33 @@ class GradientDescent:
     compiled: bool = True
 
     def __post_init__(self) -> None:
-        if self.optimizer not in ("adam", "sgd"):
-            raise ValueError(f"optimizer must be 'adam' or 'sgd', got {self.optimizer!r}")
         ranges = {
+            "optimizer": (self.optimizer in ("adam", "sgd"), "'adam' or 'sgd'"),
             "learning_rate": (0 < self.learning_rate < math.inf, "a positive number"),
             "decay": (0 < self.decay <= 1, "within (0, 1]"),
             "momentum": (0 <= self.momentum < 1, "within [0, 1)"),
-            "steps": (self.steps >= 0, "at least 0"),
-            "continued_steps": (self.continued_steps >= 0, "at least 0"),
-            "batch_size": (self.batch_size is None or self.batch_size >= 1, "at least 1, or None"),
+            "steps": (_is_count(self.steps, 0), "a whole number of at least 0"),
+            "continued_steps": (_is_count(self.continued_steps, 0), "a whole number of at least 0"),
+            "batch_size": (
+                self.batch_size is None or _is_count(self.batch_size, 1),
+                "a whole number of at least 1, or None",
+            ),
             "weight_decay": (0 <= self.weight_decay < math.inf, "a number of at least 0"),
             "dropout": (0 <= self.dropout < 1, "within [0, 1)"),
             "gradient_weight": (0 <= self.gradient_weight < math.inf, "a number of at least 0"),
             "validation_fraction": (0 <= self.validation_fraction < 1, "within [0, 1)"),
-            "patience": (self.patience is None or self.patience >= 1, "at least 1, or None"),
+            "patience": (
+                self.patience is None or _is_count(self.patience, 1),
+                "a whole number of at least 1, or None",
+            ),
         }
         for name, (holds, expected) in ranges.items():
             if not holds:
                 raise ValueError(f"{name} must be {expected}, got {getattr(self, name)!r}")
         if self.optimizer == "adam" and self.momentum:
-            raise ValueError(f"momentum is for 'sgd'; with 'adam' it must be 0, got {self.momentum}")
+            raise ValueError(
+                f"momentum is for 'sgd'; with 'adam' it must be 0, got {self.momentum}"
+            )
         if self.patience is not None and not self.validation_fraction:
             raise ValueError("patience watches the validation loss: give a validation_fraction")
 
@@ -164,76 +156,89 @@ class GradientDescent:
             theta: parameters to start from.
             widths: the network's widths (d, h_1, ..., h_m, k).
             activation: the network's activation.
-            samples: what to fit, at least one point, with weights 1 where a slope was observed.
+            samples: what to fit, at least one point, with weight 1 where a slope was observed.
             generator: the only source of randomness, on the CPU.
             state: of the fit that is continued, or None to start afresh.
+
+        Raises:
+            ValueError: the state is another optimiser's.
 
         Warns:
             DivergenceWarning: the loss became infinite or NaN.
         """
-        if state is None:
-            state = OptimizerState(self.optimizer, theta.new_zeros(2, len(theta)), 0)
-            settings = self._settings(self.steps)
-        elif state.optimizer == self.optimizer:
-            settings = self._settings(self.continued_steps)
-        else:
+        n_steps = self.steps if state is None else self.continued_steps
+        state = state or OptimizerState(self.optimizer, theta.new_zeros(2, len(theta)), 0)
+        if state.optimizer != self.optimizer:
             raise ValueError(f"{self.optimizer!r} cannot continue from {state.optimizer!r}")
         samples, held_out = self._hold_out(samples, generator)
         samples = self._weigh(samples)
-        theta, moments = theta.clone(), state.moments.clone()
-        safe, best = theta.clone(), theta.clone()
-        n_epochs = _epochs_per_chunk(samples, len(theta), settings)
-
-        program = script(descend) if self.compiled else descend
+        settings = self._settings(n_steps, state.steps)
+        vectors = Vectors(theta.clone(), theta.clone(), theta.clone(), state.moments.clone())
+        progress = Progress(0, math.inf, 0, n_steps == 0)
         losses: list[float] = []
-        validation: list[float] = []
-        ended = settings.steps == 0
-        while not ended:
-            more_losses, more_validation, ended = program(
-                theta,
-                moments,
-                safe,
-                best,
-                widths,
-                activation,
-                samples,
-                held_out,
+        validation_losses: list[float] = []
+        program = script(descend) if self.compiled else descend
+        while not progress.over:
+            progress, more_losses, more_validation_losses = program(
+                vectors,
+                progress,
                 settings,
-                state.steps,
-                len(losses),
-                validation,
-                n_epochs,
-                generator,
+                widths=widths,
+                activation=activation,
+                samples=samples,
+                held_out=held_out,
+                n_epochs=_epochs_per_chunk(samples, len(theta), settings),
+                generator=generator,
             )
             losses += more_losses
-            validation += more_validation
+            validation_losses += more_validation_losses
 
         diverged = bool(losses) and not math.isfinite(losses[-1])
         if diverged:
             losses.pop()
-        elif self.patience is not None and validation:
-            theta = best
-        final_loss = mean_squared_error(split(theta, widths), activation, samples)
-        if not (diverged or math.isfinite(final_loss)):  # the last step went too far
-            diverged, theta = True, safe
+        theta = vectors.theta if self.patience is None or diverged else vectors.best
+        if not (diverged or math.isfinite(loss_at(theta, widths, activation, samples))):
+            diverged, theta = True, vectors.safe  # the very last step went too far
         if diverged:
-            moments.zero_()
+            vectors.moments.zero_()
             warnings.warn(
-                f"training diverged after {len(losses)} of {settings.steps} steps, the parameters "
-                f"before are kept; scale the data, or lower learning_rate ({self.learning_rate})",
+                f"training diverged after {len(losses)} of {n_steps} steps and keeps the "
+                f"parameters from before; scale the data, or lower learning_rate, which is "
+                f"{self.learning_rate}",
                 DivergenceWarning,
                 stacklevel=2,
             )
-        steps = 0 if diverged else state.steps + len(losses)
         return Training(
             theta,
-            OptimizerState(self.optimizer, moments, steps),
+            OptimizerState(
+                self.optimizer, vectors.moments, 0 if diverged else state.steps + progress.step
+            ),
             torch.tensor(losses, dtype=torch.float64),
-            torch.tensor(validation, dtype=torch.float64),
+            torch.tensor(validation_losses, dtype=torch.float64),
         )
 
-    def _settings(self, steps: int) -> Settings:
+    def _hold_out(self, samples: Samples, generator: Generator) -> tuple[Samples, Samples]:
+        """Divide samples at random into those to train on, at least one, and those held out."""
+        n = len(samples.x)
+        n_held_out = min(round(self.validation_fraction * n), n - 1)
+        order = torch.arange(n)
+        if n_held_out > 0:
+            order = torch.randperm(n, generator=generator)
+        return take(samples, order[n_held_out:].sort().values), take(samples, order[:n_held_out])
+
+    def _weigh(self, samples: Samples) -> Samples:
+        """Turn the marks of observed slopes into weights whose mean is ``gradient_weight``."""
+        n_observed = int(samples.weights.sum())
+        if n_observed == 0 or self.gradient_weight == 0:
+            none = samples.slopes[:0]
+            return Samples(samples.x, samples.y, none, none)
+        factor = self.gradient_weight * samples.weights.numel() / n_observed
+        return Samples(samples.x, samples.y, samples.slopes, samples.weights * factor)
+
+    def _settings(self, n_steps: int, earlier_steps: int) -> "Settings":
         return Settings(
+            n_steps,
+            earlier_steps,
             self.optimizer == "adam",
             self.learning_rate,
             self.decay,
@@ -243,129 +248,195 @@ class GradientDescent:
             self.weight_decay,
             self.dropout,
             self.patience or 0,
-            steps,
         )
 
-    def _hold_out(self, samples: Samples, generator: Generator) -> tuple[Samples, Samples]:
-        """Divide samples at random into those to train on, at least one, and those held out."""
-        n = len(samples.x)
-        n_held_out = min(round(self.validation_fraction * n), n - 1)
-        if n_held_out == 0:
-            return samples, take(samples, torch.arange(0))
-        order = torch.randperm(n, generator=generator)
-        kept = order[n_held_out:].sort().values
-        return take(samples, kept), take(samples, order[:n_held_out])
 
-    def _weigh(self, samples: Samples) -> Samples:
-        """Turn the marks of observed slopes into weights, whose mean is ``gradient_weight``."""
-        n_observed = samples.weights.sum()
-        if self.gradient_weight == 0 or n_observed == 0:
-            none = samples.slopes[:0]
-            return Samples(samples.x, samples.y, none, none)
-        share = n_observed / samples.weights.numel()
-        weights = samples.weights * (self.gradient_weight / share)
-        return Samples(samples.x, samples.y, samples.slopes, weights)
+class Settings(NamedTuple):
+    """What the program reads: the recipe, with 0 for None, and how many steps to take."""
+
+    n_steps: int
+    earlier_steps: int
+    adam: bool
+    learning_rate: float
+    decay: float
+    momentum: float
+    batch_size: int
+    shuffle: bool
+    weight_decay: float
+    dropout: float
+    patience: int
 
 
-def _epochs_per_chunk(samples: Samples, n_parameters: int, settings: Settings) -> int:
-    n, s = len(samples.x), len(samples.slopes)
-    batch = min(settings.batch_size or n, n)
-    seconds = 1e-4 + 3e-10 * batch * n_parameters * (1 + s)  # of a step, roughly
-    return max(1, int(_CHUNK_SECONDS / seconds / math.ceil(n / batch)))
+class Vectors(NamedTuple):
+    """What the program changes in place.
+
+    Attributes:
+        theta: the parameters (P,).
+        safe: the last parameters known to have a finite loss (P,).
+        best: the parameters with the lowest validation loss (P,).
+        moments: the optimiser's memory (2, P).
+    """
+
+    theta: Tensor
+    safe: Tensor
+    best: Tensor
+    moments: Tensor
 
 
-def take(samples: Samples, rows: Tensor) -> Samples:
-    """Return some of the samples."""
-    rows = rows.to(samples.x.device)
-    return Samples(
-        samples.x[rows], samples.y[rows], samples.slopes[:, rows], samples.weights[:, rows]
-    )
+class Progress(NamedTuple):
+    """How far the program got.
+
+    Attributes:
+        step: steps taken in this fit.
+        lowest: lowest validation loss so far.
+        stale: epochs since then.
+        over: whether the fit is finished.
+    """
+
+    step: int
+    lowest: float
+    stale: int
+    over: bool
 
 
 def descend(
-    theta: Tensor,
-    moments: Tensor,
-    safe: Tensor,
-    best: Tensor,
+    vectors: Vectors,
+    progress: Progress,
+    settings: Settings,
+    *,
     widths: list[int],
     activation: str,
     samples: Samples,
     held_out: Samples,
-    settings: Settings,
-    earlier_steps: int,
-    step: int,
-    validation: list[float],
     n_epochs: int,
     generator: Generator,
-) -> tuple[list[float], list[float], bool]:
-    """Run some epochs of a fit. Compiled; in place on the first four arguments.
+) -> tuple[Progress, list[float], list[float]]:
+    """Run up to ``n_epochs`` epochs; return the losses of the steps, and of validation.
 
-    Args:
-        theta: parameters (P,).
-        moments: the optimiser's memory (2, P).
-        safe: the last parameters (P,) with a finite loss.
-        best: the parameters (P,) with the lowest validation loss.
-        widths: the network's widths.
-        activation: the network's activation.
-        samples: what to fit.
-        held_out: what the validation loss is computed on, or no points.
-        settings: the recipe.
-        earlier_steps: steps of earlier fits that the moments know.
-        step: steps of this fit before this call.
-        validation: validation losses of this fit before this call.
-        n_epochs: epochs to run at most.
-        generator: the source of permutations and dropout masks.
-
-    Returns:
-        The steps' losses, the epochs' validation losses, and whether the fit is over. It is over if
-        the last loss is not finite; theta is then ``safe``.
+    A last loss that is not finite means divergence: theta is then what it was one step before.
     """
-    n = samples.x.size(0)
-    batch_size = n if settings.batch_size == 0 else min(settings.batch_size, n)
-    layers = split(theta, widths)
+    theta = vectors.theta
     gradient = torch.zeros_like(theta)
-    slots = split(gradient, widths)
-    masks: list[Tensor] = []
+    layers, gradient_layers = split(theta, widths), split(gradient, widths)
+    step, lowest, stale = progress.step, progress.lowest, progress.stale
+    losses: list[float] = []
+    validation_losses: list[float] = []
+
+    n = samples.x.size(0)
+    batch_size = min(settings.batch_size, n) if settings.batch_size > 0 else n
     batch = rows(samples, 0, batch_size)
     work = workspace(batch, widths, settings.dropout > 0)
-
-    losses: list[float] = []
-    validation = validation[:]
-    n_before = len(validation)
     for _ in range(n_epochs):
         if settings.shuffle and batch_size < n:
-            order = torch.randperm(n, generator=generator)
-            samples = take(samples, order)
+            samples = take(samples, torch.randperm(n, generator=generator))
         for first in range(0, n, batch_size):
-            if step == settings.steps:
+            if step == settings.n_steps:
                 break
             if batch_size < n:
+                n_before = batch.x.size(0)
                 batch = rows(samples, first, min(first + batch_size, n))
-                if batch.x.size(0) != work.z[0].size(0):
+                if batch.x.size(0) != n_before:
                     work = workspace(batch, widths, settings.dropout > 0)
-            if settings.dropout > 0:
-                masks = dropout_masks(batch.x, widths, settings.dropout, generator)
-            loss = loss_and_gradient(layers, slots, activation, batch, masks, work)
+            masks = dropout_masks(batch.x, widths, settings.dropout, generator)
+            loss = loss_and_gradient(
+                layers, activation, batch, masks=masks, gradient=gradient_layers, work=work
+            )
             losses.append(loss)
             if not math.isfinite(loss):
-                theta.copy_(safe)
-                return losses, validation[n_before:], True
-            safe.copy_(theta)
-            if settings.weight_decay > 0:
-                gradient.add_(theta, alpha=settings.weight_decay)
-            rate = learning_rate(settings, step)
+                theta.copy_(vectors.safe)
+                return Progress(step, lowest, stale, True), losses, validation_losses
+            vectors.safe.copy_(theta)
+            optimizer_step(theta, gradient, vectors.moments, settings, step)
             step += 1
-            if settings.adam:
-                adam_step(theta, gradient, moments, earlier_steps + step, rate)
-            else:
-                sgd_step(theta, gradient, moments[0], settings.momentum, rate)
         if held_out.x.size(0) > 0:
             loss = mean_squared_error(layers, activation, held_out)
-            if len(validation) == 0 or loss < min(validation):
-                best.copy_(theta)
-            validation.append(loss)
-            if settings.patience > 0 and stale_epochs(validation) >= settings.patience:
-                return losses, validation[n_before:], True
-        if step == settings.steps:
-            return losses, validation[n_before:], True
-    return losses, validation[n_before:], False
+            validation_losses.append(loss)
+            stale += 1
+            if loss < lowest:
+                lowest, stale = loss, 0
+                vectors.best.copy_(theta)
+            if settings.patience > 0 and stale >= settings.patience:
+                return Progress(step, lowest, stale, True), losses, validation_losses
+        if step == settings.n_steps:
+            break
+    return Progress(step, lowest, stale, step == settings.n_steps), losses, validation_losses
+
+
+def optimizer_step(
+    theta: Tensor, gradient: Tensor, moments: Tensor, settings: Settings, step: int
+) -> None:
+    """Take one step, counted from 0, of this fit; the gradient may be changed as well."""
+    if settings.weight_decay > 0:
+        gradient.add_(theta, alpha=settings.weight_decay)
+    rate = scheduled_rate(settings, step)
+    if settings.adam:
+        adam_step(theta, gradient, moments, settings.earlier_steps + step + 1, rate)
+    else:
+        sgd_step(theta, gradient, moments[0], settings.momentum, rate)
+
+
+def scheduled_rate(settings: Settings, step: int) -> float:
+    """Return the learning rate of a step, counted from 0."""
+    fallen = (1 - settings.decay) * step / settings.n_steps
+    return settings.learning_rate * (1 - fallen)
+
+
+def adam_step(theta: Tensor, gradient: Tensor, moments: Tensor, t: int, rate: float) -> None:
+    """Take the t-th step of Adam, t from 1, with torch's coefficients 0.9, 0.999 and 1e-8."""
+    mean, square = moments[0], moments[1]
+    mean.lerp_(gradient, 1 - 0.9)
+    square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
+    scale = square.sqrt().div_(math.sqrt(1 - 0.999**t)).add_(1e-8)
+    theta.addcdiv_(mean, scale, value=-rate / (1 - 0.9**t))
+
+
+def sgd_step(
+    theta: Tensor, gradient: Tensor, velocity: Tensor, momentum: float, rate: float
+) -> None:
+    """Take a step of gradient descent with (heavy-ball) momentum."""
+    velocity.mul_(momentum).add_(gradient)
+    theta.add_(velocity, alpha=-rate)
+
+
+def dropout_masks(
+    x: Tensor, widths: list[int], dropout: float, generator: Generator
+) -> list[Tensor]:
+    """Return factors (n, h_l) of mean 1 for the hidden layers, 0 with probability ``dropout``."""
+    masks: list[Tensor] = []
+    if dropout > 0:
+        for width in widths[1:-1]:
+            u = torch.rand([x.size(0), width], dtype=torch.float64, generator=generator)
+            masks.append((u >= dropout).to(x) / (1 - dropout))
+    return masks
+
+
+def take(samples: Samples, order: Tensor) -> Samples:
+    """Return the samples at these positions."""
+    i = order.to(samples.x.device)
+    return Samples(samples.x[i], samples.y[i], samples.slopes[:, i], samples.weights[:, i])
+
+
+def rows(samples: Samples, first: int, end: int) -> Samples:
+    """Return consecutive samples, as views."""
+    return Samples(
+        samples.x[first:end],
+        samples.y[first:end],
+        samples.slopes[:, first:end],
+        samples.weights[:, first:end],
+    )
+
+
+def loss_at(theta: Tensor, widths: list[int], activation: str, samples: Samples) -> float:
+    """Return the mean squared error of the values."""
+    return mean_squared_error(split(theta, widths), activation, samples)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _epochs_per_chunk(samples: Samples, n_parameters: int, settings: Settings) -> int:
+    n = len(samples.x)
+    batch = min(settings.batch_size or n, n)
+    seconds = 1e-4 + 3e-10 * batch * n_parameters * (1 + len(samples.slopes))  # of a step, about
+    return max(1, int(_CHUNK_SECONDS / seconds / math.ceil(n / batch)))

@@ -100,20 +100,21 @@ def mean_squared_error(layers: Layers, activation: str, samples: Samples) -> flo
 
 def loss_and_gradient(
     layers: Layers,
-    gradient: Layers,
     activation: str,
     samples: Samples,
+    *,
     masks: list[Tensor],
+    gradient: Layers,
     work: Workspace,
 ) -> float:
     """Return the loss, and write its derivative in the parameters into ``gradient``.
 
     Args:
         layers: the network.
-        gradient: where the derivative goes, in the shapes of ``layers``.
         activation: name of the activation.
         samples: at least one point.
         masks: factors (n, h_l) on the activations of each hidden layer (dropout), or none at all.
+        gradient: where the derivative goes, in the shapes of ``layers``.
         work: a workspace in the shapes of ``samples``; its contents do not matter.
     """
     n, s = samples.y.size(0), samples.slopes.size(0)

@@ -1,8 +1,8 @@
 """Multilayer perceptrons as plain functions of one flat parameter vector.
 
-A network of widths (d, h_1, ..., h_m, k) has the parameters theta = (W_1, b_1, ..., W_(m+1), b_(m+1)),
-each W of shape (in, out), flattened one after the other: optimisers then act on a single vector.
-With activation s, applied element by element, and a_0 = x, the network is
+A network of widths (d, h_1, ..., h_m, k) has the parameters theta = (W_1, b_1, ..., b_(m+1)), each
+W of shape (in, out), flattened one after the other: optimisers then act on a single vector. With
+activation s, applied element by element, and a_0 = x, the network is
 
     z_l = a_(l-1) W_l + b_l,   a_l = s(z_l)   for l = 1 ... m,   output = a_m W_(m+1) + b_(m+1).
 
@@ -10,6 +10,7 @@ Derivatives are written out rather than left to automatic differentiation, which
 training fast. Every function here is within TorchScript, and runs the same without compilation.
 """
 
+from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ class Layers(NamedTuple):
 
 def count_parameters(widths: list[int]) -> int:
     """Return the length of theta, P."""
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(widths, widths[1:], strict=False))
+    return sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
 
 
 def initial_parameters(widths: list[int], *, generator: Generator) -> Tensor:
@@ -36,8 +37,8 @@ def initial_parameters(widths: list[int], *, generator: Generator) -> Tensor:
     theta = 2 * torch.rand(count_parameters(widths), dtype=torch.float64, generator=generator) - 1
     layers = split(theta, widths)
     for weight, bias in zip(layers.weights, layers.biases, strict=True):
-        weight /= sqrt(len(weight))
-        bias /= sqrt(len(weight))
+        weight.div_(sqrt(len(weight)))
+        bias.div_(sqrt(len(weight)))
     return theta
 
 

@@ -1,14 +1,14 @@
 """TorchScript, in one place: the only module that touches ``torch.jit``.
 
-A training loop of small networks spends most of its time in the Python interpreter and in autograd's
-bookkeeping. Written in the subset of Python that TorchScript understands, the very same function
-runs as one compiled program, without either.
+A training loop of small networks spends most of its time in the Python interpreter and in the
+bookkeeping of autograd. Written in the subset of Python that TorchScript understands, the very same
+function runs as one compiled program, without either.
 """
 
 import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -20,7 +20,7 @@ def script(function: F) -> F:
 
     With the environment variable ``PYTORCH_JIT=0`` torch returns the function itself.
     """
-    return _script(function)
+    return cast(F, _script(function))
 
 
 @cache

@@ -1,0 +1,171 @@
+"""The automatic choice, and output transforms."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from adaptsample.data import Dataset
+from adaptsample.domain import Box
+from adaptsample.randomness import derive_generator
+from adaptsample.surrogates._contest import Member
+from adaptsample.surrogates._transforms import MARGIN, Transform
+from adaptsample.surrogates.auto import TRANSFORMS, Auto, AutoModel
+from adaptsample.surrogates.polynomial import Polynomial
+
+SQUARE = Box({"x": (0, 1), "y": (0, 1)})
+
+
+def peak(x: Tensor) -> Tensor:
+    return 1 / ((0.5 - x[:, :1] ** 4 - x[:, 1:] ** 4).abs() + 0.1)
+
+
+def sample(f: Any, n: int, seed: int = 0) -> Dataset:
+    x = SQUARE.sobol(n, generator=derive_generator(seed, "initial"))
+    return Dataset(x, f(x))
+
+
+def fit(data: Dataset, recipe: Auto | None = None, start: AutoModel | None = None) -> AutoModel:
+    return (recipe or Auto()).fit(data, generator=derive_generator(0, "fit"), start=start)
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A recipe whose model tells nothing about its own errors."""
+
+    offset: float = 0.0
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "MeanModel":
+        del generator, start
+        return MeanModel(data.y.mean(dim=0) + self.offset)
+
+
+@dataclass(frozen=True)
+class MeanModel:
+    value: Tensor
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.value.expand(len(x), -1)
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_transforms_invert_and_keep_values_of_either_sign(name: Any, sign: float):
+    y = sign * torch.tensor([0.5, 2.0, 9.0], dtype=torch.float64)
+    transform = Transform.legal(name, y)
+    torch.testing.assert_close(transform.inverse(transform.forward(y)), y)
+
+
+@pytest.mark.parametrize("name", ["log", "reciprocal", "sqrt"])
+def test_transforms_need_values_of_one_sign(name: Any):
+    for y in ([1.0, -1.0], [0.0, 1.0], [0.0, 0.0], [2.0, 2.0]):
+        assert Transform.legal(name, torch.tensor(y, dtype=torch.float64)) is None
+
+
+def test_poles_end_at_the_limit():
+    y = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    transform = Transform.legal("reciprocal", y)
+    z = torch.tensor([1e-9, 0.0, -1.0, 1e9], dtype=torch.float64)
+    assert transform.inverse(z).tolist() == [2 + MARGIN, 2 + MARGIN, 2 + MARGIN, 0.25]
+
+
+def test_transforms_that_overflow_are_not_legal():
+    y = torch.tensor([1e-310, 1.0], dtype=torch.float64)
+    assert Transform.legal("reciprocal", y) is None
+
+
+@pytest.fixture(scope="module")
+def peak_model() -> AutoModel:
+    return fit(sample(peak, 60))
+
+
+def test_the_peak_is_known_to_rounding_from_sixty_points(peak_model: AutoModel):
+    x = SQUARE.grid(100)
+    assert float((peak_model.predict(x) - peak(x)).abs().mean()) < 1e-12
+    winner = peak_model.outcomes[0].winner.score
+    assert (winner.name, winner.transform) == ("crease_abs", "reciprocal")
+    assert winner.error < 1e-9
+
+
+def test_a_refit_from_the_model_before_tries_nothing_else_where_it_is_exact(peak_model: AutoModel):
+    after = fit(sample(peak, 64), start=peak_model)
+    assert len(after.scores[0]) == 1
+    x = SQUARE.grid(30)
+    assert float((after.predict(x) - peak(x)).abs().mean()) < 1e-12
+
+
+def test_each_output_has_a_winner_of_its_own():
+    def both(x: Tensor) -> Tensor:
+        return torch.cat([1 / (1 + x[:, :1] + x[:, 1:] ** 2), x[:, :1] * x[:, 1:]], dim=1)
+
+    model = fit(sample(both, 30))
+    x = SQUARE.grid(20)
+    torch.testing.assert_close(model.predict(x), both(x), atol=1e-8, rtol=0)
+    assert [o.winner.score.transform for o in model.outcomes] == ["reciprocal", "identity"]
+    assert model.std(x).shape == (400, 2)
+    assert model.committee(x).shape[1:] == (400, 2)
+
+
+def test_a_bold_member_must_be_far_better():
+    data = sample(lambda x: x[:, :1] + torch.sin(40 * x[:, 1:]), 40)
+    plain = Member("plain", Mean(offset=1.0))
+    members = (plain, Member("bold", Mean(), is_bold=True))
+    model = fit(data, Auto(members=members, transforms=("identity",)))
+    plain_score, bold_score = model.scores[0]
+    assert bold_score.error < plain_score.error
+    assert model.outcomes[0].winner.member is plain
+
+
+def test_models_that_tell_nothing_are_judged_by_refits():
+    data = sample(lambda x: x[:, :1] ** 3, 40)
+    members = (Member("mean", Mean()), Member("polynomial", Polynomial()))
+    model = fit(data, Auto(members=members, transforms=("identity",)))
+    mean, polynomial = model.scores[0]
+    assert mean.error == pytest.approx(0.85, abs=0.2)  # the spread, as a mean absolute deviation
+    assert polynomial.error < 1e-12
+    assert model.outcomes[0].winner.score == polynomial
+    assert float(model.std(data.x).max()) < 1e-10
+
+
+def test_equal_generators_give_equal_models():
+    data = sample(peak, 30)
+    recipe = Auto(members=Auto().members[:1])
+    x = SQUARE.grid(10)
+    assert torch.equal(fit(data, recipe).predict(x), fit(data, recipe).predict(x))
+
+
+def test_arrays_in_arrays_out():
+    model = fit(sample(lambda x: x[:, :1], 12))
+    assert isinstance(model.predict(np.zeros((3, 2))), np.ndarray)
+
+
+def degenerate() -> dict[str, Dataset]:
+    g = derive_generator(7, "degenerate")
+    x = torch.rand(12, 2, dtype=torch.float64, generator=g)
+    y = torch.rand(12, 1, dtype=torch.float64, generator=g)
+    line = torch.linspace(0, 1, 15, dtype=torch.float64)[:, None].expand(15, 5)
+    twins = torch.tensor([[0.5], [0.5 + 1e-15]], dtype=torch.float64)
+    return {
+        "one point": Dataset(x[:1], y[:1]),
+        "two points": Dataset(x[:2], y[:2]),
+        "constant": Dataset(x, torch.full_like(y, 3.7)),
+        "duplicates": Dataset(torch.cat([x, x]), torch.cat([y, 1 - y])),
+        "all the same point": Dataset(x[:1].expand(12, 2), y),
+        "huge values": Dataset(x, 1e300 * y),
+        "twins": Dataset(twins, y[:2]),
+        "a line in 5-D": Dataset(line, line[:, :1] ** 2),
+        "values over all magnitudes": Dataset(x, 10.0 ** (600 * y - 300)),
+    }
+
+
+@pytest.mark.parametrize("name", degenerate())
+def test_degenerate_data_gives_finite_predictions(name: str):
+    data = degenerate()[name]
+    model = fit(data, Auto(seconds=0.3))
+    far = torch.cat([data.x, data.x * 1.1, torch.full_like(data.x[:1], 1e308)])
+    assert torch.isfinite(model.predict(far)).all()
+    assert torch.isfinite(model.std(far)).all()
+    assert torch.isfinite(model.committee(far)).all()

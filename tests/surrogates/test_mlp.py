@@ -1,0 +1,266 @@
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from adaptsample import Box, Dataset, derive_generator
+from adaptsample.surrogates.mlp import MLP, MLPModel
+from adaptsample.training import DivergenceWarning, GradientDescent
+
+SHORT = MLP(hidden=(10, 8), dtype="float64", training=GradientDescent(steps=60, continued_steps=20))
+BOX = Box({"x": (-1, 1), "y": (2, 5)})
+
+
+def waves(x: Tensor) -> Tensor:
+    """Two outputs of very different size."""
+    return torch.stack([torch.sin(2 * x[:, 0]) + x[:, 1], 1000 * x.prod(dim=1)], dim=1)
+
+
+def slopes(x: Tensor) -> Tensor:
+    first = torch.stack([2 * torch.cos(2 * x[:, 0]), torch.ones(len(x)).double()], dim=1)
+    return torch.stack([first, 1000 * x.flip(1)], dim=1)
+
+
+def data(n: int = 25, *, with_gradient: bool = False) -> Dataset:
+    x = BOX.sobol(n, generator=derive_generator(0, "data"))
+    return Dataset(x, waves(x), slopes(x) if with_gradient else None)
+
+
+def fit(recipe: MLP, points: Dataset, start: MLPModel | None = None, seed: int = 0) -> MLPModel:
+    return recipe.fit(points, generator=derive_generator(seed, "fit"), start=start)
+
+
+def probes() -> Tensor:
+    return BOX.uniform(40, generator=derive_generator(0, "probes"))
+
+
+def test_the_defaults_learn_a_smooth_function() -> None:
+    box = Box({"x": (0, 1)})
+    x = box.sobol(30, generator=derive_generator(0, "data"))
+    model = fit(MLP(training=GradientDescent(steps=1500)), Dataset(x, torch.sin(6 * x)))
+    grid = box.grid(200)
+    assert (model.predict(grid) - torch.sin(6 * grid)).abs().mean() < 0.01
+
+
+def test_the_gradient_is_that_of_the_prediction() -> None:
+    model = fit(SHORT, data())
+    x, step = probes(), 1e-5
+    found = model.gradient(x)
+    assert found.shape == (40, 2, 2)
+    for axis in range(2):
+        shift = step * torch.eye(2, dtype=torch.float64)[axis]
+        difference = (model.predict(x + shift) - model.predict(x - shift)) / (2 * step)
+        torch.testing.assert_close(found[:, :, axis], difference, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_gradients_help_where_points_are_few(scale: bool) -> None:
+    box = Box({"x": (-3, 3)})
+    x = box.grid(9)
+    recipe = replace(SHORT, scale=scale, training=GradientDescent(steps=1500))
+    grid = box.grid(300)
+
+    def error(gradient: Tensor | None) -> float:
+        model = fit(recipe, Dataset(x, torch.sin(2 * x), gradient))
+        return (model.predict(grid) - torch.sin(2 * grid)).abs().mean().item()
+
+    exact = 2 * torch.cos(2 * x)[:, :, None]
+    assert error(exact) < 0.3 * error(None)
+
+
+def test_rows_without_an_observed_gradient_are_skipped() -> None:
+    full = data(with_gradient=True)
+    assert full.gradient is not None
+    unobserved = Dataset(full.x, full.y, torch.full_like(full.gradient, torch.nan))
+    assert torch.equal(
+        fit(SHORT, unobserved).predict(probes()), fit(SHORT, data()).predict(probes())
+    )
+    partly = full.gradient.clone()
+    partly[::2] = torch.nan
+    model = fit(SHORT, Dataset(full.x, full.y, partly))
+    assert torch.isfinite(model.predict(probes())).all()
+    assert not torch.equal(model.predict(probes()), fit(SHORT, full).predict(probes()))
+
+
+def test_arrays_are_answered_by_arrays() -> None:
+    model = fit(SHORT, data())
+    x = probes()
+    for method, shape in [
+        (model.predict, (40, 2)),
+        (model.gradient, (40, 2, 2)),
+        (model.features, (40, 8)),
+    ]:
+        array = method(x.numpy())
+        assert isinstance(array, np.ndarray)
+        assert array.shape == shape
+        np.testing.assert_array_equal(array, method(x).numpy())
+
+
+@pytest.mark.parametrize("name", ["predict", "gradient", "features"])
+def test_points_of_the_wrong_dimension_are_refused(name: str) -> None:
+    model = fit(SHORT, data())
+    with pytest.raises(ValueError, match=r"shape \(n, 2\), got \(4, 3\)"):
+        getattr(model, name)(torch.zeros(4, 3))
+
+
+def test_the_prediction_is_linear_in_the_features() -> None:
+    model = fit(SHORT, data())
+    a = torch.cat([model.features(probes()), torch.ones(40, 1).double()], dim=1)
+    coefficients = torch.linalg.lstsq(a, model.predict(probes()), driver="gelsd").solution
+    torch.testing.assert_close(a @ coefficients, model.predict(probes()), rtol=1e-6, atol=1e-6)
+
+
+def test_predictions_do_not_depend_on_the_units_of_the_data() -> None:
+    points = data(with_gradient=True)
+    assert points.gradient is not None
+    stretch, move = torch.tensor([0.001, 40.0]).double(), torch.tensor([5.0, -700.0]).double()
+    grow, lift = torch.tensor([1e6, 0.03]).double(), torch.tensor([-4.0, 20.0]).double()
+    other = Dataset(
+        points.x * stretch + move,
+        points.y * grow + lift,
+        points.gradient * grow[:, None] / stretch,
+    )
+    expected = fit(SHORT, points).predict(probes()) * grow + lift
+    found = fit(SHORT, other).predict(probes() * stretch + move)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_generator_decides_everything() -> None:
+    first, again, other = (fit(SHORT, data(), seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.predict(probes()), again.predict(probes()))
+    assert not torch.equal(first.predict(probes()), other.predict(probes()))
+
+
+def test_a_warm_start_continues_with_the_scaling_and_the_state_of_its_start() -> None:
+    first = fit(SHORT, data(10))
+    more = data(25)
+    second = fit(SHORT, more, start=first)
+    assert second.inputs is first.inputs
+    assert second.outputs is first.outputs
+    assert len(second.training.train_loss) == 20
+    assert second.training.state.steps == 80
+    residual = (first.predict(more.x) - more.y) / first.outputs.unit
+    assert second.training.train_loss[0].item() == pytest.approx(residual.square().mean().item())
+
+
+def test_a_fit_leaves_its_start_as_it_was() -> None:
+    start = fit(SHORT, data(10))
+    before = start.predict(probes()), start.training.state.moments.clone()
+    fit(SHORT, data(25), start=start)
+    assert torch.equal(start.predict(probes()), before[0])
+    assert torch.equal(start.training.state.moments, before[1])
+
+
+def test_without_warm_start_the_start_does_not_matter() -> None:
+    cold = replace(SHORT, warm_start=False)
+    start = fit(SHORT, data(10))
+    found, expected = fit(cold, data(), start=start), fit(SHORT, data())
+    assert torch.equal(found.predict(probes()), expected.predict(probes()))
+
+
+@pytest.mark.parametrize("change", [{"hidden": (10,)}, {"activation": "tanh"}], ids=str)
+def test_a_start_of_another_shape_is_refused(change: dict[str, object]) -> None:
+    start = fit(SHORT, data())
+    with pytest.raises(ValueError, match=r"the start is a silu network of widths \(2, 10, 8, 2\)"):
+        fit(replace(SHORT, **change), data(), start=start)  # type: ignore[arg-type]
+
+
+def column(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)[:, None]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (column(0.3), column(2.0)),
+        (column(0.1, 0.5, 0.9), column(0.1, 0.1, 0.1)),
+        (column(0.5, 0.5, 0.5), column(1.0, 2.0, 3.0)),
+        (column(0.1, 0.5, 0.9), column(-1e300, 1e300, 3e299)),
+        (column(0.1, 0.5, 0.9), column(-1.7e308, 1.7e308, 0.0)),
+        (column(0.1, 0.5, 0.9), column(1e-300, 2e-300, 5e-324)),
+        (column(0.1, 0.5, 0.9), column(1e-320, 2e-320, 5e-324)),
+        (column(0.5, 0.5 + 1e-15, 0.5 + 2e-15), column(1.0, 2.0, 3.0)),
+        (column(-1.7e308, 1.7e308, 0.0), column(1.0, 2.0, 3.0)),
+        (column(0.0, 5e-324, 1e-320), column(1.0, 2.0, 3.0)),
+        (column(1e16, 1e16 + 2, 1e16 + 4), column(1e16, 1e16 + 2, 1e16 + 4)),
+    ],
+    ids=lambda values: str(values[:, 0].tolist()),
+)
+def test_degenerate_data_give_finite_predictions(x: Tensor, y: Tensor, dtype: str) -> None:
+    model = fit(replace(SHORT, dtype=dtype), Dataset(x, y))
+    everywhere = torch.cat([x, x.mean(dim=0, keepdim=True), column(0.0, 1.0)])
+    assert torch.isfinite(model.predict(everywhere)).all()
+    assert torch.isfinite(model.training.train_loss).all()
+
+
+def test_a_constant_is_predicted_as_that_constant() -> None:
+    x = data().x
+    long = replace(SHORT, training=GradientDescent(steps=500))
+    model = fit(long, Dataset(x, torch.full((len(x), 1), 7.25, dtype=torch.float64)))
+    torch.testing.assert_close(model.predict(x), torch.full_like(x[:, :1], 7.25), rtol=0, atol=1e-3)
+
+
+def test_unscaled_data_too_large_to_train_on_warn_and_predict_finite_numbers() -> None:
+    with pytest.warns(DivergenceWarning, match="scale the data"):
+        model = fit(replace(SHORT, scale=False), Dataset(data().x, 1e300 * data().y))
+    assert torch.isfinite(model.predict(probes())).all()
+
+
+def test_a_linear_model_is_a_network_without_hidden_layers() -> None:
+    """The least-squares line is found by SGD at its source's settings, in the data's own units."""
+    x = torch.arange(100, dtype=torch.float64)[:, None] / 10
+    y = 10 * x + 3 + torch.randn(100, 1, dtype=x.dtype, generator=derive_generator(0, "noise"))
+    sgd = GradientDescent("sgd", learning_rate=0.01, decay=1.0, steps=3000)
+    model = fit(MLP(hidden=(), training=sgd, dtype="float64", scale=False), Dataset(x, y))
+    a = torch.cat([x, torch.ones_like(x)], dim=1)
+    line = a @ torch.linalg.lstsq(a, y, driver="gelsd").solution
+    torch.testing.assert_close(model.predict(x), line, rtol=0, atol=1e-4)
+    assert model.features(x).shape == (100, 1)
+
+
+def test_the_recipe_is_plain_values() -> None:
+    written = json.loads(json.dumps(asdict(SHORT)))
+    training = GradientDescent(**written.pop("training"))
+    assert MLP(**{**written, "hidden": tuple(written["hidden"])}, training=training) == SHORT
+
+
+def test_no_points_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one point"):
+        fit(SHORT, Dataset.empty(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": (30, -1)}, r"widths of at least 1, as \(30, 30\); got \(30, -1\)"),
+        ({"hidden": 30}, "hidden must be a tuple"),
+        ({"hidden": (3.5,)}, "hidden must be a tuple"),
+        ({"activation": "tahn"}, "one of tanh, relu, silu, gelu; got 'tahn'"),
+        ({"dtype": "float16"}, "one of float32, float64; got 'float16'"),
+        ({"device": "tpu"}, "one of cpu, cuda; got 'tpu'"),
+    ],
+)
+def test_a_hyper_parameter_out_of_range_is_refused(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        MLP(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match="use 'cpu'"):
+        fit(replace(SHORT, device="cuda"), data())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_fit_agrees_with_one_on_the_cpu() -> None:
+    points = data(with_gradient=True)
+    found = fit(replace(SHORT, device="cuda"), points)
+    torch.testing.assert_close(
+        found.predict(probes()), fit(SHORT, points).predict(probes()), rtol=1e-6, atol=1e-6
+    )
