@@ -36,12 +36,13 @@ class Preset:
 
 
 _RELU = (
-    "mlp(hidden=(100, 100, 100), activation='relu', scale=False, training=gradient_descent("
-    "optimizer='sgd', learning_rate=0.01, decay=1, steps=1000, continued_steps=1000))"
+    "mlp(hidden=(100, 100, 100), activation='relu', dtype='float32', scale=False, "
+    "training=gradient_descent(optimizer='sgd', learning_rate=0.01, decay=1, "
+    "steps=1000, continued_steps=1000))"
 )
 _TANH = (
-    "mlp(hidden=(30, 30), scale=False, training=gradient_descent("
-    "{}, decay=1, continued_steps=50))"
+    "mlp(hidden=(30, 30), activation='tanh', dtype='float32', scale=False, "
+    "training=gradient_descent({}, decay=1, continued_steps=50))"
 )
 
 PRESETS: Final[Mapping[str, Mapping[str, Preset]]] = MappingProxyType(

@@ -236,7 +236,7 @@ class PoolStrategy(Strategy[M]):
         gradients: ask for the gradient with every value.
     """
 
-    n_candidates: int = 4096
+    n_candidates: int = 1000
     selection: Selection = Highest()
     retirement: Retirement = KeepAll()
     gradients: bool = False

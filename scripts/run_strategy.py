@@ -121,7 +121,12 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     oracle, oracle_label = _oracle(options)
     strategy, surrogate = options.strategy, options.surrogate or "mlp"
     labels = (oracle_label, surrogate, strategy)
-    settings = {"budget": 300.0, "n_initial": None, "batch_size": 10, "design": "sobol"}
+    settings: dict[str, Any] = {
+        "budget": 300.0,
+        "n_initial": None,
+        "batch_size": 10,
+        "design": "sobol",
+    }
     if options.preset:
         presets = PRESETS[options.preset]
         if strategy not in presets:

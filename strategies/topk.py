@@ -14,10 +14,13 @@ from adaptsample import Model, Points, PoolStrategy, State, model_change
 class Topk(PoolStrategy[Model]):
     """Takes the candidates with the largest change of the model.
 
-    As published it also retires the point whose own prediction changed least,
-    ``retirement=DropLowest("change")``. Forgetting what was paid for costs accuracy, so it is off
-    by default.
+    The pool is small, because that is what keeps a batch apart: the best of very many candidates
+    lie side by side. As published it has 12,000 candidates, and retires the point whose own
+    prediction changed least, ``retirement=DropLowest("change")``. Forgetting what was paid for
+    costs accuracy, so that is off by default.
     """
+
+    n_candidates: int = 100
 
     def score(self, x: Points, state: State[Model]) -> Float[Tensor, " n"]:
         """Return the model's change in the last fit."""

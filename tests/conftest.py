@@ -14,6 +14,8 @@ from torch import Generator
 from adaptsample import Box, Dataset, Points, Values
 from adaptsample.oracles import FunctionOracle
 
+torch.set_num_threads(1)  # the matrices are small: more threads are slower
+
 
 @final
 @dataclass(frozen=True)

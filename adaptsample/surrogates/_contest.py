@@ -29,9 +29,6 @@ COMMITTEE_FACTOR, MAX_COMMITTEE = 3.0, 8
 WORST = 10.0
 """The error of a single point counts for at most this many spreads."""
 
-N_DEEPENED = 2
-"""How many drafts get a longer fit, and with how many transforms bold members are tried."""
-
 
 @runtime_checkable
 class CrossValidates(Model, Protocol):
@@ -123,7 +120,8 @@ class Candidate:
         if not isinstance(self.model, SupportsStd):
             return torch.zeros(len(x), dtype=x.dtype)
         z, half = self.model.predict(x), self.model.std(x) * self.spread
-        return (self.transform.inverse(z + half) - self.transform.inverse(z - half)).abs()[:, 0] / 2
+        high, low = self.transform.inverse(z + half), self.transform.inverse(z - half)
+        return torch.nan_to_num((high / 2 - low / 2).abs()[:, 0])
 
 
 @final
@@ -168,11 +166,11 @@ class Contest:
         if previous is not None:
             self._continue(previous)
         self._draft(self.transforms, is_bold=False)
-        self._deepen(is_bold=False)
+        self._deepen(2, is_bold=False)
         if self._ranked()[0].rank > GOOD and not self._smooth_is_clearly_best():
             best = list(dict.fromkeys(candidate.transform for candidate in self._ranked()))
-            self._draft(best[:N_DEEPENED], is_bold=True)
-            self._deepen(is_bold=True)
+            self._draft(best[:2], is_bold=True)
+            self._deepen(1, is_bold=True)
         winner, *others = self._ranked()
         near = [c for c in others if c.rank <= COMMITTEE_FACTOR * winner.rank]
         committee = (winner, *near[: MAX_COMMITTEE - 1])
@@ -202,16 +200,14 @@ class Contest:
                     start = next((c.model for c in self.candidates if c.key == key), None)
                     self._enter(member, member.draft, transform, start)
 
-    def _deepen(self, *, is_bold: bool) -> None:
-        """Fit the best drafts for longer."""
-        deepening = [
-            (candidate, candidate.member.final)
-            for candidate in self._ranked()
-            if candidate.member.is_bold == is_bold and candidate.member.final is not None
-        ]
-        for candidate, recipe in deepening[:N_DEEPENED]:
-            if not self._is_over():
-                self._enter(candidate.member, recipe, candidate.transform, candidate.model)
+    def _deepen(self, n_drafts: int, *, is_bold: bool) -> None:
+        """Fit the best drafts of each member for longer."""
+        for member in self.members:
+            if member.is_bold != is_bold or member.final is None:
+                continue
+            for draft in [c for c in self._ranked() if c.member is member][:n_drafts]:
+                if not self._is_over():
+                    self._enter(member, member.final, draft.transform, draft.model)
 
     def _smooth_is_clearly_best(self) -> bool:
         smooth = [c.score.error for c in self.candidates if c.member.is_smooth]

@@ -50,8 +50,9 @@ class Scaling:
         return (raw - self.shift) / self.unit
 
     def inverse(self, scaled: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-        """Return scaled numbers to the units of the data."""
-        return self.shift + scaled * self.unit
+        """Return scaled numbers to the units of the data, the largest there are instead of inf."""
+        largest = torch.finfo(torch.float64).max
+        return (self.shift + scaled * self.unit).clamp(-largest, largest)
 
 
 def _usable(unit: Float[Tensor, " c"]) -> Float[Tensor, " c"]:

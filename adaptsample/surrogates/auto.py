@@ -53,11 +53,22 @@ class Auto:
         members: the portfolio, cheap members first.
         transforms: the output transforms to try, where the values allow.
         seconds: no candidate is begun later than this after the start of the fit.
+
+    Raises:
+        ValueError: all members are bold, or the identity is not among the transforms.
     """
 
     members: tuple[Member, ...] = MEMBERS
     transforms: tuple[TransformName, ...] = TRANSFORMS
     seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if all(member.is_bold for member in self.members):
+            raise ValueError(f"members need one that is not bold, got {self.members}")
+        if "identity" not in self.transforms:
+            raise ValueError(
+                f"transforms need 'identity', which alone is always legal, got {self.transforms}"
+            )
 
     def fit(
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
@@ -115,8 +126,8 @@ class AutoModel:
         """
         columns = []
         for k, outcome in enumerate(self.outcomes):
-            predictions = torch.stack([candidate.predict(x) for candidate in outcome.committee])
+            spread = spread_of(self.data.y[:, k : k + 1])
+            predictions = torch.stack([c.predict(x) / spread for c in outcome.committee])
             disagreement = predictions.std(dim=0, correction=0)
-            std = torch.hypot(outcome.winner.std(x), disagreement)
-            columns.append(std / spread_of(self.data.y[:, k : k + 1]))
+            columns.append(torch.hypot(outcome.winner.std(x) / spread, disagreement))
         return torch.stack(columns, dim=1)

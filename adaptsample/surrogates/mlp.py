@@ -1,6 +1,6 @@
 """Neural networks fitted by gradient descent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 import torch
@@ -37,7 +37,7 @@ class MLP:
         training: how the parameters are found.
         dtype: "float32" or "float64", of the training; predictions are float64 always.
         scale: work in units in which the training points fill [-1, 1]^d and the values have mean 0
-            and standard deviation 1. Losses are in these units.
+            and standard deviation 1, and gradients a mean square of 1. Losses are in these units.
         warm_start: continue from the model given as ``start``, its scaling included; False starts
             each fit afresh.
         device: "cpu" or "cuda".
@@ -49,7 +49,7 @@ class MLP:
     hidden: tuple[int, ...] = (32, 32, 32, 32)
     activation: Literal["tanh", "relu", "silu", "gelu"] = "silu"
     training: GradientDescent = GradientDescent()
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Literal["float32", "float64"] = "float64"
     scale: bool = True
     warm_start: bool = True
     device: Literal["cpu", "cuda"] = "cpu"
@@ -104,11 +104,12 @@ class MLP:
                 f"cannot continue: the start is a {start.activation} network of widths "
                 f"{start.widths}, this one is {self.activation} of widths {widths}"
             )
+        theta = theta.to(self.device, dtype)
         training = self.training.train(
-            theta.to(self.device, dtype),
+            theta,
             list(widths),
             self.activation,
-            _samples(data, inputs, outputs, self.device, dtype),
+            _samples(data, inputs, outputs, relative=self.scale, like=theta),
             generator=generator,
             state=state,
         )
@@ -159,22 +160,28 @@ class MLPModel:
         return split(self.training.theta.double(), list(self.widths))
 
     def _scaled(self, x: Points) -> Points:
-        return self.inputs.forward(x).to(self.training.theta.device)
+        """Scale points, no farther out than where a network's sums would overflow."""
+        return self.inputs.forward(x).clamp(-1e100, 1e100).to(self.training.theta.device)
 
 
 def _samples(
-    data: Dataset, inputs: Scaling, outputs: Scaling, device: str, dtype: torch.dtype
+    data: Dataset, inputs: Scaling, outputs: Scaling, *, relative: bool, like: Tensor
 ) -> Samples:
-    """Return scaled data; slopes that are not finite count as not observed."""
+    """Return scaled data in the dtype and on the device of ``like``.
+
+    Slopes that are not finite count as not observed. ``relative`` measures the errors of each
+    output's slopes against their mean square, as those of its values are against their variance.
+    """
     x, y = inputs.forward(data.x), outputs.forward(data.y)
     slopes = torch.empty(0, *x.shape, dtype=x.dtype)
     if data.gradient is not None:
         slopes = (data.gradient / outputs.unit[:, None] * inputs.unit).transpose(0, 1)
     observed = torch.isfinite(slopes)
     slopes = torch.where(observed, slopes, 0.0)
-    return Samples(
-        x.to(device, dtype),
-        y.to(device, dtype),
-        slopes.to(device, dtype).contiguous(),
-        observed.to(device, dtype).contiguous(),
-    )
+    weights = observed.to(x.dtype)
+    if relative:
+        count = weights.sum(dim=(1, 2), keepdim=True)
+        mean_square = slopes.square().sum(dim=(1, 2), keepdim=True) / count
+        varies = mean_square > 1e-12  # a staircase has no slopes to measure against
+        weights = torch.where(varies, weights / mean_square, weights)
+    return Samples(x.to(like), y.to(like), slopes.to(like), weights.to(like))

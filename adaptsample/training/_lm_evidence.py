@@ -76,7 +76,7 @@ def reestimate(
     warm_up = 20  # iterations with a fixed prior
     ramp = 32  # iterations, after these, with a floor under beta: 100, and ten times more every 8
     every = 3  # iterations between two estimates
-    max_alpha, max_beta = 1e10, 1e12
+    max_alpha, max_beta = 1e10, 1e16
 
     groups = prior.groups
     if groups.size(0) == 0 or iteration < warm_up or iteration % every != 0:

@@ -65,13 +65,13 @@ class Linearisation:
         Args:
             residuals: at the solution.
             jacobian: at the solution.
-            precision: of the prior, in units of the noise precision. A precision smaller than 1e-12
-                of the largest eigenvalue of J^T J, such as 0, is raised to that: without any prior
-                a fit with more parameters than rows would know nothing for certain.
+            precision: of the prior, in units of the noise precision. Where it is 0 it is taken for
+                1e-12 of the largest eigenvalue of J^T J: without any prior a fit with more
+                parameters than rows would know nothing for certain.
             n_observed: number of rows that were observed; the others are zero.
         """
-        floor = 1e-12 * float(torch.linalg.matrix_norm(jacobian, 2)) ** 2
-        scale = precision.clamp(min=max(floor, 1e-300)).rsqrt()
+        floor = max(1e-12 * float(torch.linalg.matrix_norm(jacobian, 2)) ** 2, 1e-300)
+        scale = torch.where(precision > 0, precision, floor).rsqrt()
         u, s, vt = torch.linalg.svd(jacobian * scale, full_matrices=False)
         free = 1 / (1 + s * s)
         missed = (u * u) @ free  # of a row, within the range of J

@@ -2,9 +2,9 @@
 
 The rows are (weight * (network - target)) of the values and, where gradients were observed, of the
 derivative in each coordinate direction: arrays (r, n, k) with r = 1, or r = 1 + d, flattened.
-The Jacobian of all of them comes from one backward recursion. It starts at the output with the unit
-vectors e_k as adjoints g of the values, and h of the tangents u, t of `network`, and needs no
-graph, no per-sample loop and no second derivative beyond s'':
+The Jacobian of all of them comes from one backward recursion. It starts at the output with the
+weighted unit vectors as adjoints g of the values and h of the tangents, the directional derivatives
+u = t W of z and t = u s'(z) of a, and needs no graph and no loop over points:
 
     row of W_l = a_(l-1) g^T + t_(l-1) h^T,     row of b_l = g,
     g <- (g W_l^T) s'(z) + (h W_l^T) u s''(z),  h <- (h W_l^T) s'(z).
@@ -127,10 +127,10 @@ def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
     informed = n_rows > 1
     jacobian = torch.empty([n_rows, n, k, theta.size(0)], dtype=theta.dtype)
 
-    identity = torch.eye(k, dtype=theta.dtype)
-    g = torch.zeros([n_rows, n, k, k], dtype=theta.dtype)
-    g[0] = identity
-    h = identity.expand(n_rows - 1, n, k, k)
+    units = torch.diag_embed(problem.weights)
+    g = units.clone()
+    g[1:] = 0.0
+    h = units[1:]
     end = theta.size(0)
     for i in range(len(layers.weights) - 1, -1, -1):
         weight = layers.weights[i]
@@ -156,6 +156,5 @@ def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
                 bend = curvature(activation, state.z[i - 1], state.inputs[i], problem.smoothing)
                 g[1:].addcmul_(h, (state.u[i - 1] * bend).unsqueeze(2))
                 h = times_slope(activation, h, z, a)
-    jacobian *= problem.weights.unsqueeze(-1)
     residual = ((state.outputs - problem.targets) * problem.weights).flatten()
     return residual, jacobian.view(n_rows * n * k, theta.size(0))

@@ -5,11 +5,11 @@ precision of each parameter in units of the noise precision. A step v solves
 
     (J^T J + diag(a) + lambda I) v = -(J^T r + a theta)
 
-on whichever side is smaller: P x P, or, with the Woodbury identity, rows x rows. Lambda follows
-the gain ratio (actual over predicted decrease; Nielsen 1999), with the ratio clamped, as the cube
-in his rule overflows where the model is poor. Each step is bent by the *geodesic acceleration*, the
-second derivative of r along v, at the price of one more evaluation of r (Transtrum and Sethna
-2012): in the curved valleys of a network it reaches much lower residuals.
+(see `_lm_normal`). Lambda follows the gain ratio, actual over predicted decrease (Nielsen 1999),
+with the ratio clamped, as the cube in his rule overflows where the model is poor. Each step is bent
+by the *geodesic acceleration*, the second derivative of r along v, at the price of one more
+evaluation of r (Transtrum and Sethna 2012): in the curved valleys of a network that reaches much
+lower residuals.
 
 TorchScript has no generic functions. `compile_solver` therefore writes the program around the given
 residuals, as a template would; a closure is compiled together with the functions that it names.
@@ -29,6 +29,7 @@ from torch import Tensor
 
 from adaptsample.training._lm_evidence import Prior, reestimate
 from adaptsample.training._lm_network import Problem
+from adaptsample.training._lm_normal import factorise, normal_equations, solve
 from adaptsample.training.torchscript import script
 
 
@@ -68,56 +69,6 @@ class Stop(NamedTuple):
     decrease: float
     patience: int
     gradient: float
-
-
-class System(NamedTuple):
-    """The damped normal equations, factorised on the smaller side."""
-
-    jacobian: Tensor
-    diagonal: Tensor
-    factor: Tensor
-    dual: bool
-    damping: float
-
-
-def factorise(jacobian: Tensor, precision: Tensor, damping: float) -> tuple[System, bool]:
-    """Return the factorised system, and whether it could be factorised."""
-    diagonal = precision + damping
-    dual = jacobian.size(0) < jacobian.size(1)
-    if dual:
-        gram = torch.mm(jacobian * (damping / diagonal), jacobian.t())
-        gram.diagonal().add_(damping)
-    else:
-        gram = torch.mm(jacobian.t(), jacobian)
-        gram.diagonal().add_(diagonal)
-    factor, info = torch.linalg.cholesky_ex(gram)
-    return System(jacobian, diagonal, factor, dual, damping), int(info) == 0
-
-
-def solve(system: System, rows: Tensor, pull: Tensor, n_refinements: int) -> Tensor:
-    """Return (J^T J + diag(a) + lambda I)^-1 (J^T rows + pull).
-
-    A refinement solves again for what is left of the right side. That is taken from J itself, so
-    it removes most of the error that forming the Gram matrix made (Björck 1987).
-    """
-    jacobian = system.jacobian
-    if system.dual:
-        direct = pull / system.diagonal
-        shrink = system.damping / system.diagonal
-        left = rows - torch.mv(jacobian, direct)
-        dual = torch.zeros_like(left)
-        for i in range(1 + n_refinements):
-            if i > 0:
-                left = rows - torch.mv(jacobian, direct + torch.mv(jacobian.t(), dual) * shrink)
-                left -= system.damping * dual
-            dual = dual + torch.cholesky_solve(left.unsqueeze(1), system.factor).squeeze(1)
-        return direct + torch.mv(jacobian.t(), dual) * shrink
-    solution = torch.zeros_like(pull)
-    for _ in range(1 + n_refinements):
-        right = torch.mv(jacobian.t(), rows - torch.mv(jacobian, solution)) + pull
-        right -= system.diagonal * solution
-        solution = solution + torch.cholesky_solve(right.unsqueeze(1), system.factor).squeeze(1)
-    return solution
 
 
 def relax(damping: float, gain: float) -> float:
@@ -163,18 +114,19 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
                 done = True
                 break
 
+            normal = normal_equations(jacobian, precision)
             accepted = False
             for _ in range(max_tries):
-                system, solvable = factorise(jacobian, precision, damping)
+                system, solvable = factorise(normal, damping)
                 if solvable:
-                    step = -solve(system, residual, pull, 1)
+                    step = -solve(system, residual, pull)
                     slope = torch.mv(jacobian, step)
                     length = float(step.dot(step))
                     predicted = float(slope.dot(slope) + (precision * step).dot(step))
                     predicted += 2 * damping * length
                     ahead = residuals(theta + probe * step, problem)
                     second = (2 / probe) * ((ahead - residual) / probe - slope)
-                    acceleration = -solve(system, second, torch.zeros_like(pull), 0)
+                    acceleration = -solve(system, second, torch.zeros_like(pull))
                     if 2 * float(acceleration.norm()) < max_bend * length**0.5:
                         step = step + 0.5 * acceleration
                     trial = theta + step

@@ -25,6 +25,7 @@ from adaptsample.training.network import split
 from adaptsample.training.torchscript import script
 
 _CHUNK_SECONDS = 0.2
+_LAST_PART = 0.2
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -77,8 +78,9 @@ class GradientDescent:
             In between it is linear in the number of steps.
         momentum: of SGD; Adam has its own and wants 0 here.
         steps: steps of a fit that starts afresh.
-        continued_steps: steps of a fit that continues an earlier one, whose optimiser state it
-            takes over.
+        continued_steps: steps of a fit that continues an earlier one. It takes over the optimiser's
+            state, and its learning rate is that of the last fifth of a fit that starts afresh:
+            enough to learn what is new, too little to forget the rest.
         batch_size: points per step; None for all of them.
         shuffle: mini-batches in a new random order each epoch, instead of the order of the data.
         weight_decay: coefficient of theta itself, added to the gradient (as in ``torch.optim``).
@@ -156,7 +158,7 @@ class GradientDescent:
             theta: parameters to start from.
             widths: the network's widths (d, h_1, ..., h_m, k).
             activation: the network's activation.
-            samples: what to fit, at least one point, with weight 1 where a slope was observed.
+            samples: what to fit, at least one point; the slopes' weights are 1, or relative.
             generator: the only source of randomness, on the CPU.
             state: of the fit that is continued, or None to start afresh.
 
@@ -167,13 +169,15 @@ class GradientDescent:
             DivergenceWarning: the loss became infinite or NaN.
         """
         n_steps = self.steps if state is None else self.continued_steps
+        span = 1.0 if state is None else _LAST_PART
         state = state or OptimizerState(self.optimizer, theta.new_zeros(2, len(theta)), 0)
         if state.optimizer != self.optimizer:
             raise ValueError(f"{self.optimizer!r} cannot continue from {state.optimizer!r}")
         samples, held_out = self._hold_out(samples, generator)
         samples = self._weigh(samples)
-        settings = self._settings(n_steps, state.steps)
-        vectors = Vectors(theta.clone(), theta.clone(), theta.clone(), state.moments.clone())
+        settings = self._settings(n_steps, span, state.steps)
+        moments = state.moments.to(theta, copy=True)
+        vectors = Vectors(theta.clone(), theta.clone(), theta.clone(), moments)
         progress = Progress(0, math.inf, 0, n_steps == 0)
         losses: list[float] = []
         validation_losses: list[float] = []
@@ -227,21 +231,21 @@ class GradientDescent:
         return take(samples, order[n_held_out:].sort().values), take(samples, order[:n_held_out])
 
     def _weigh(self, samples: Samples) -> Samples:
-        """Turn the marks of observed slopes into weights whose mean is ``gradient_weight``."""
-        n_observed = int(samples.weights.sum())
+        """Make the weights those of a mean over the observed slopes, times ``gradient_weight``."""
+        n_observed = int(samples.weights.count_nonzero())
         if n_observed == 0 or self.gradient_weight == 0:
             none = samples.slopes[:0]
             return Samples(samples.x, samples.y, none, none)
         factor = self.gradient_weight * samples.weights.numel() / n_observed
         return Samples(samples.x, samples.y, samples.slopes, samples.weights * factor)
 
-    def _settings(self, n_steps: int, earlier_steps: int) -> "Settings":
+    def _settings(self, n_steps: int, span: float, earlier_steps: int) -> "Settings":
         return Settings(
             n_steps,
             earlier_steps,
             self.optimizer == "adam",
-            self.learning_rate,
-            self.decay,
+            self.learning_rate * (self.decay + span * (1 - self.decay)),
+            self.learning_rate * self.decay,
             self.momentum,
             self.batch_size or 0,
             self.shuffle,
@@ -252,13 +256,13 @@ class GradientDescent:
 
 
 class Settings(NamedTuple):
-    """What the program reads: the recipe, with 0 for None, and how many steps to take."""
+    """What the program reads: the recipe, with 0 for None, made out for one fit."""
 
     n_steps: int
     earlier_steps: int
     adam: bool
-    learning_rate: float
-    decay: float
+    first_rate: float
+    last_rate: float
     momentum: float
     batch_size: int
     shuffle: bool
@@ -377,8 +381,8 @@ def optimizer_step(
 
 def scheduled_rate(settings: Settings, step: int) -> float:
     """Return the learning rate of a step, counted from 0."""
-    fallen = (1 - settings.decay) * step / settings.n_steps
-    return settings.learning_rate * (1 - fallen)
+    share = step / settings.n_steps
+    return settings.first_rate + share * (settings.last_rate - settings.first_rate)
 
 
 def adam_step(theta: Tensor, gradient: Tensor, moments: Tensor, t: int, rate: float) -> None:

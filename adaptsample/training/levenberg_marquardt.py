@@ -8,8 +8,8 @@ half is dropped, the others go on for twice as long, and so forth; the last are 
 with creases (layers ``abs`` or ``crease``) begin with rounded creases, for they find their place
 more easily, and sharpen them within the first stage.
 
-Two ways to regularise: none, which is best for exact data, and the Bayesian *evidence*, which finds
-noise level and smoothness by itself.
+Exact data of one variable is fitted best as it is. Noise, or more variables than the points can
+fill, call for the Bayesian *evidence*, which finds noise level and smoothness by itself.
 
 References:
     K. Levenberg (1944); D. W. Marquardt (1963); further ones in `_lm_solver` and `_lm_evidence`.
@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample.training._lm_evidence import flat_prior, grouped_prior
+from adaptsample.training._lm_evidence import Prior, flat_prior, grouped_prior
 from adaptsample.training._lm_linearisation import Linearisation
 from adaptsample.training._lm_network import CREASES, Problem, linearise, residuals
 from adaptsample.training._lm_solver import (
@@ -79,8 +79,7 @@ class LevenbergMarquardt:
             the biases of each layer, or "ard" to part the first layer's weights by input.
         gradient_weight: weight of the gradient's mean squared error in the loss, where the data has
             gradients.
-        tolerance: stop when 20 iterations in a row lower the cost by less than this share each, or
-            residuals are orthogonal to the model up to this cosine.
+        tolerance: stop when 20 iterations in a row lower the cost by less than this share each.
         seconds: stop soon after that time, or None; what is reached then depends on the machine.
         compiled: run as TorchScript. False runs the same code in Python, for debugging.
 
@@ -95,7 +94,7 @@ class LevenbergMarquardt:
     continued_iterations: int = 200
     evidence: Literal["layer", "ard"] | None = None
     gradient_weight: float = 1.0
-    tolerance: float = 1e-8
+    tolerance: float = 1e-6
     seconds: float | None = None
     compiled: bool = True
 
@@ -136,7 +135,8 @@ class LevenbergMarquardt:
             state: of the fit that is continued from theta, or None to start afresh.
 
         Raises:
-            ValueError: an unknown activation, or samples that are not float64 on the CPU.
+            ValueError: an unknown activation, samples that are not float64 on the CPU, or a state
+                that this recipe cannot continue from.
         """
         return self.committee(theta, widths, activation, samples, generator=generator, state=state)[
             0
@@ -166,11 +166,11 @@ class LevenbergMarquardt:
         race = _Race(
             self._solver(),
             problem,
-            Stop(self.tolerance, 20, self.tolerance),
+            Stop(self.tolerance, 20, 1e-12),
             math.inf if self.seconds is None else time.monotonic() + self.seconds,
         )
         if state is not None and theta is not None:
-            runner = _Runner(state._replace(theta=theta.clone(), cost=math.inf, done=False), ())
+            runner = self._continued(theta, problem, state)
             return (race.run(runner, self.continued_iterations).finish(problem),)
 
         n_drawn = self.starts if theta is None else self.starts - 1
@@ -203,20 +203,34 @@ class LevenbergMarquardt:
             samples.x, targets.contiguous(), weights.contiguous(), widths, activations, 0.0
         )
 
+    def _prior(self, problem: Problem) -> Prior:
+        if self.evidence is None:
+            return flat_prior(count_parameters(problem.widths))
+        groups = parameter_groups(problem.widths, by_input=self.evidence == "ard")
+        return grouped_prior(groups, int(torch.count_nonzero(problem.weights)))
+
     def _start(self, theta: Float[Tensor, " P"], problem: Problem, race: "_Race") -> "_Runner":
         """Run the first stage, in which creases are sharpened."""
-        if self.evidence is None:
-            prior = flat_prior(len(theta))
-        else:
-            groups = parameter_groups(problem.widths, by_input=self.evidence == "ard")
-            prior = grouped_prior(groups, int(torch.count_nonzero(problem.weights)))
-        runner = _Runner(State(theta, prior, math.inf, 1e-2, 2.0, 0, 0, False), ())
+        state = State(theta, self._prior(problem), math.inf, 1e-2, 2.0, 0, 0, False)
+        runner = _Runner(state, ())
         if not set(CREASES) & set(problem.activations):
             return race.run(runner, self.start_iterations)
         for smoothing in _SMOOTHING:
             smooth = race.on(problem._replace(smoothing=smoothing))
             runner = smooth.run(runner.renewed(damping=1e-2), self.start_iterations)
         return runner.renewed(damping=1e-4)
+
+    def _continued(self, theta: Float[Tensor, " P"], problem: Problem, state: State) -> "_Runner":
+        """Take prior and noise over from an earlier fit, perhaps to other data."""
+        prior = self._prior(problem)
+        if not isinstance(state, State) or not torch.equal(state.prior.groups, prior.groups):
+            raise ValueError(
+                f"cannot continue: the earlier fit was not by Levenberg-Marquardt with evidence="
+                f"{self.evidence!r}; continue with the recipe that it was made with"
+            )
+        prior = state.prior._replace(n_observed=prior.n_observed)
+        state = state._replace(theta=theta.clone(), prior=prior, cost=math.inf)
+        return _Runner(state, ()).renewed(damping=1e-4)
 
 
 @final
@@ -275,7 +289,8 @@ class _Race:
             n_iterations -= _CHUNK
             if time.monotonic() > self.deadline:
                 break
-        return _Runner(state, losses)
+        # compiled programs return named tuples of classes of their own
+        return _Runner(State(*state)._replace(prior=Prior(*state.prior)), losses)
 
 
 def initial_parameters(widths: list[int], *, generator: Generator) -> Float[Tensor, " P"]:

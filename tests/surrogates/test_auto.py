@@ -130,6 +130,13 @@ def test_models_that_tell_nothing_are_judged_by_refits():
     assert float(model.std(data.x).max()) < 1e-10
 
 
+def test_portfolios_that_may_have_no_candidate_are_refused():
+    with pytest.raises(ValueError, match="bold"):
+        Auto(members=(Member("bold", Mean(), is_bold=True),))
+    with pytest.raises(ValueError, match="identity"):
+        Auto(transforms=("log",))
+
+
 def test_equal_generators_give_equal_models():
     data = sample(peak, 30)
     recipe = Auto(members=Auto().members[:1])

@@ -10,7 +10,7 @@ from adaptsample import Box, Dataset, derive_generator
 from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import DivergenceWarning, GradientDescent
 
-SHORT = MLP(hidden=(10, 8), dtype="float64", training=GradientDescent(steps=60, continued_steps=20))
+SHORT = MLP(hidden=(10, 8), training=GradientDescent(steps=60, continued_steps=20))
 BOX = Box({"x": (-1, 1), "y": (2, 5)})
 
 

@@ -9,6 +9,7 @@ from adaptsample import derive_generator
 from adaptsample.training.gradient_descent import (
     DivergenceWarning,
     GradientDescent,
+    OptimizerState,
     Training,
     dropout_masks,
 )
@@ -319,6 +320,22 @@ def test_the_learning_rate_falls_linearly_to_its_share() -> None:
     torch.testing.assert_close(
         rates, 1e-5 * (1 - 0.9 * torch.arange(99) / 100), rtol=1e-6, atol=0, check_dtype=False
     )
+
+
+@pytest.mark.parametrize(("decay", "rate"), [(1.0, 1.0), (0.1, 0.28)])
+def test_a_continued_fit_starts_with_the_last_fifth_of_the_schedule(
+    decay: float, rate: float
+) -> None:
+    samples = samples_of(torch.zeros(1, 1).double(), torch.ones(1, 1).double())
+    recipe = GradientDescent("sgd", 1e-3, decay=decay, steps=10, continued_steps=2)
+
+    def run(theta: Tensor, state: OptimizerState | None) -> Training:
+        generator = derive_generator(0, "fit")
+        return recipe.train(theta, [1, 1], "tanh", samples, generator=generator, state=state)
+
+    first = run(torch.zeros(2, dtype=torch.float64), None)
+    to_go = run(first.theta, first.state).train_loss.sqrt()
+    assert (1 - to_go[1] / to_go[0]).item() / 2 == pytest.approx(1e-3 * rate)
 
 
 def test_float32_training_stays_float32() -> None:

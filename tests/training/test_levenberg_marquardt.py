@@ -1,0 +1,503 @@
+"""Levenberg-Marquardt: its derivatives, its linear algebra, and what it can and cannot fit."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from adaptsample.training import _lm_network
+from adaptsample.training._lm_evidence import flat_prior, grouped_prior, reestimate
+from adaptsample.training._lm_linearisation import Linearisation
+from adaptsample.training._lm_network import Problem
+from adaptsample.training._lm_normal import factorise, normal_equations, solve
+from adaptsample.training._lm_solver import State, Stop, compile_solver, make_solver, relax
+from adaptsample.training.levenberg_marquardt import (
+    LevenbergMarquardt,
+    initial_parameters,
+    parameter_groups,
+    parameter_jacobian,
+)
+from adaptsample.training.losses import Samples
+from adaptsample.training.network import forward, input_gradient, split
+
+F64 = torch.float64
+NEVER = Stop(0.0, 10**9, 0.0)
+QUICK = LevenbergMarquardt(starts=2, start_iterations=20, iterations=40)
+
+
+@pytest.fixture
+def generator() -> Generator:
+    return Generator().manual_seed(0)
+
+
+def normal(*shape: int, generator: Generator) -> Tensor:
+    return torch.randn(*shape, dtype=F64, generator=generator)
+
+
+def start(theta: Tensor, damping: float = 1e-2) -> State:
+    return State(theta, flat_prior(len(theta)), math.inf, damping, 2.0, 0, 0, False)
+
+
+def samples(x: Tensor, y: Tensor, slopes: Tensor | None = None) -> Samples:
+    """Return samples; the slopes (k, n, d) that are NaN are not observed."""
+    if slopes is None:
+        slopes = torch.empty(0, *x.shape, dtype=F64)
+    observed = torch.isfinite(slopes)
+    return Samples(x, y, torch.where(observed, slopes, 0.0), observed.to(F64))
+
+
+def problem_of(x: Tensor, y: Tensor, widths: list[int] | None = None) -> Problem:
+    activations = ["tanh"] * (len(widths) - 2) if widths else []
+    return Problem(x, y[None], torch.ones_like(y[None]), widths or [], activations, 0.0)
+
+
+def linear_residuals(theta: Tensor, problem: Problem) -> Tensor:
+    return torch.mv(problem.x, theta) - problem.targets.flatten()
+
+
+def linear_linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
+    return linear_residuals(theta, problem), problem.x
+
+
+def rosenbrock_residuals(theta: Tensor, problem: Problem) -> Tensor:
+    return torch.stack([10 * (theta[1] - theta[0] * theta[0]), 1 - theta[0]])
+
+
+def rosenbrock_linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
+    jacobian = torch.zeros([2, 2], dtype=theta.dtype)
+    jacobian[0, 0] = -20 * theta[0]
+    jacobian[0, 1] = 10
+    jacobian[1, 0] = -1
+    return rosenbrock_residuals(theta, problem), jacobian
+
+
+def reference_residuals(theta: Tensor, problem: Problem) -> Tensor:
+    """Residuals from the textbook, with the derivative in x taken by autograd."""
+
+    def rounded(z: Tensor) -> Tensor:
+        return torch.sqrt(z * z + problem.smoothing**2) if problem.smoothing else z.abs()
+
+    functions = {
+        "tanh": torch.tanh,
+        "relu": torch.relu,
+        "silu": torch.nn.functional.silu,
+        "gelu": torch.nn.functional.gelu,
+        "abs": rounded,
+        "crease": lambda z: torch.cat([rounded(z[:, :1]), z[:, 1:]], dim=1),
+    }
+    x = problem.x.clone().requires_grad_(True)
+    layers = split(theta, problem.widths)
+    a = x
+    for activation, weight, bias in zip(
+        problem.activations, layers.weights[:-1], layers.biases[:-1], strict=True
+    ):
+        a = functions[activation](a @ weight + bias)
+    y = a @ layers.weights[-1] + layers.biases[-1]
+    outputs = [y]
+    if len(problem.targets) > 1:
+        slopes = [
+            torch.autograd.grad(y[:, c].sum(), x, create_graph=True)[0] for c in range(y.shape[1])
+        ]
+        outputs += torch.stack(slopes, dim=1).unbind(dim=2)
+    return ((torch.stack(outputs) - problem.targets) * problem.weights).flatten()
+
+
+@pytest.mark.parametrize("n_rows", [1, 4], ids=["values", "with derivatives"])
+@pytest.mark.parametrize(
+    "activations",
+    [
+        ["tanh", "tanh"],
+        ["relu", "relu"],
+        ["silu", "silu"],
+        ["gelu", "gelu"],
+        ["tanh", "abs"],
+        ["abs", "silu"],
+        ["crease", "tanh"],
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_residuals_and_jacobian_agree_with_autograd(
+    activations: list[str], smoothing: float, n_rows: int, generator: Generator
+) -> None:
+    widths = [3, 5, 4, 2]
+    theta = initial_parameters(widths, generator=generator)
+    theta += 0.3 * normal(len(theta), generator=generator)
+    problem = Problem(
+        normal(7, 3, generator=generator),
+        normal(n_rows, 7, 2, generator=generator),
+        torch.rand(n_rows, 7, 2, dtype=F64, generator=generator),
+        widths,
+        activations,
+        smoothing,
+    )
+    residuals, jacobian = _lm_network.linearise(theta, problem)
+    exact = torch.autograd.functional.jacobian(lambda t: reference_residuals(t, problem), theta)
+    expected = reference_residuals(theta, problem).detach()
+    torch.testing.assert_close(residuals, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(_lm_network.residuals(theta, problem), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(jacobian, exact, rtol=0, atol=1e-12)
+
+
+def test_a_network_without_hidden_layers_has_a_jacobian_too(generator: Generator) -> None:
+    problem = problem_of(
+        normal(4, 2, generator=generator), normal(4, 1, generator=generator), [2, 1]
+    )
+    _, jacobian = _lm_network.linearise(torch.zeros(3, dtype=F64), problem)
+    assert torch.equal(jacobian, torch.cat([problem.x, torch.ones(4, 1, dtype=F64)], dim=1))
+
+
+def test_parameter_jacobian_is_the_derivative_of_the_outputs(generator: Generator) -> None:
+    widths, x = [2, 4, 3], normal(5, 2, generator=generator)
+    theta = initial_parameters(widths, generator=generator)
+    exact = torch.autograd.functional.jacobian(
+        lambda t: x @ t[:8].view(2, 4) @ torch.eye(4, dtype=F64)[:, :3], theta
+    )
+    assert exact.shape == parameter_jacobian(theta, widths, "tanh", x).shape
+    step = 1e-6 * normal(len(theta), generator=generator)
+    ahead, behind = (forward(split(theta + sign * step, widths), "tanh", x) for sign in (0.5, -0.5))
+    torch.testing.assert_close(
+        parameter_jacobian(theta, widths, "tanh", x) @ step, ahead - behind, rtol=1e-6, atol=1e-13
+    )
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (6, 6)], ids=["tall", "wide", "square"])
+@pytest.mark.parametrize("prior", [0.0, 0.7], ids=["no prior", "prior"])
+def test_a_step_equals_a_dense_solve(
+    shape: tuple[int, int], prior: float, generator: Generator
+) -> None:
+    jacobian = normal(*shape, generator=generator)
+    rows, pull = normal(shape[0], generator=generator), normal(shape[1], generator=generator)
+    precision = prior * torch.rand(shape[1], dtype=F64, generator=generator)
+    matrix = jacobian.T @ jacobian + torch.diag(precision + 1e-3)
+    expected = torch.linalg.solve(matrix, jacobian.T @ rows + pull)
+    system, solvable = factorise(normal_equations(jacobian, precision), 1e-3)
+    assert solvable
+    torch.testing.assert_close(solve(system, rows, pull), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (20, 30)], ids=["tall", "wide"])
+def test_refinement_removes_the_error_of_the_gram_matrix(
+    shape: tuple[int, int], generator: Generator
+) -> None:
+    u, _, vt = torch.linalg.svd(normal(*shape, generator=generator), full_matrices=False)
+    s = torch.logspace(0, -5, 20, dtype=F64)
+    jacobian, rows = u * s @ vt, normal(shape[0], generator=generator)
+    none = torch.zeros(shape[1], dtype=F64)
+    system, _ = factorise(normal_equations(jacobian, none), 1e-10)
+    exact = vt.T @ (s / (s * s + 1e-10) * (u.T @ rows))
+    assert system.refined
+    refined, plain = (
+        float((solve(each, rows, none) - exact).norm() / exact.norm())
+        for each in (system, system._replace(refined=False))
+    )
+    assert refined < 1e-9
+    assert refined < plain / 10
+
+
+def test_linear_least_squares_is_solved_in_one_step(generator: Generator) -> None:
+    a, y = normal(20, 4, generator=generator), normal(20, 1, generator=generator)
+    iterate = compile_solver(linear_residuals, linear_linearise)
+    state, _ = iterate(start(torch.zeros(4, dtype=F64), 1e-20), problem_of(a, y), NEVER, 1)
+    torch.testing.assert_close(
+        state.theta, torch.linalg.lstsq(a, y).solution.flatten(), rtol=1e-13, atol=1e-14
+    )
+
+
+def test_rosenbrock_is_minimised_to_rounding() -> None:
+    nothing = torch.zeros(1, 1, dtype=F64)
+    iterate = compile_solver(rosenbrock_residuals, rosenbrock_linearise)
+    theta = torch.tensor([-1.2, 1.0], dtype=F64)
+    state, losses = iterate(start(theta), problem_of(nothing, nothing), NEVER, 200)
+    assert state.cost < 1e-24
+    torch.testing.assert_close(state.theta, torch.ones(2, dtype=F64), rtol=0, atol=1e-12)
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_damping_stays_finite_where_the_model_is_poor() -> None:
+    assert relax(1.0, 1e6) == pytest.approx(0.2)
+    assert relax(1.0, -1e6) == pytest.approx(2.0)
+    assert relax(1e-20, 1.0) == 1e-20
+
+
+def test_iterations_in_chunks_are_the_same_iterations(generator: Generator) -> None:
+    widths = [1, 5, 1]
+    x = torch.linspace(-1, 1, 12, dtype=F64)[:, None]
+    problem = problem_of(x, torch.sin(3 * x), widths)
+    iterate = make_solver(_lm_network.residuals, _lm_network.linearise)
+    theta = initial_parameters(widths, generator=generator)
+    whole, losses = iterate(start(theta), problem, NEVER, 30)
+    state, parts = start(theta), []
+    for n in (1, 9, 20):
+        state, more = iterate(state, problem, NEVER, n)
+        parts += more
+    assert torch.equal(state.theta, whole.theta)
+    assert parts == losses
+
+
+@pytest.mark.parametrize("shape", [(15, 4), (4, 15)], ids=["tall", "wide"])
+def test_leverages_and_loo_residuals_are_those_of_ridge_regression(
+    shape: tuple[int, int], generator: Generator
+) -> None:
+    a, y = normal(*shape, generator=generator), normal(shape[0], generator=generator)
+    precision = torch.rand(shape[1], dtype=F64, generator=generator) + 0.1
+
+    def fit(rows: Tensor) -> Tensor:
+        gram = a[rows].T @ a[rows] + torch.diag(precision)
+        return torch.linalg.solve(gram, a[rows].T @ y[rows])
+
+    everything = torch.arange(shape[0])
+    linearisation = Linearisation.of(a @ fit(everything) - y, a, precision, shape[0])
+    inverse = torch.linalg.inv(a.T @ a + torch.diag(precision))
+    torch.testing.assert_close(linearisation.leverages, (a @ inverse @ a.T).diagonal())
+    assert linearisation.n_effective == pytest.approx(float(torch.trace(a @ inverse @ a.T)))
+    for i in range(shape[0]):
+        others = everything[everything != i]
+        torch.testing.assert_close(linearisation.loo_residuals[i], a[i] @ fit(others) - y[i])
+    points = normal(3, shape[1], generator=generator)
+    torch.testing.assert_close(
+        linearisation.std(points), (points @ inverse @ points.T).diagonal().sqrt()
+    )
+
+
+def test_log_evidence_is_the_density_of_the_data_in_a_linear_model(generator: Generator) -> None:
+    a, y = normal(8, 3, generator=generator), normal(8, generator=generator)
+    alpha, beta = torch.tensor([0.5, 2.0, 9.0], dtype=F64), 4.0
+    theta = torch.linalg.solve(beta * a.T @ a + torch.diag(alpha), beta * a.T @ y)
+    linearisation = Linearisation.of(a @ theta - y, a, alpha / beta, 8)
+    density = torch.distributions.MultivariateNormal(
+        torch.zeros(8, dtype=F64), a / alpha @ a.T + torch.eye(8, dtype=F64) / beta
+    )
+    assert linearisation.log_evidence(theta, beta) == pytest.approx(float(density.log_prob(y)))
+
+
+@pytest.mark.parametrize("n", [40, 200], ids=["fewer rows than parameters", "more"])
+def test_evidence_recovers_the_noise_level_of_a_linear_model(n: int, generator: Generator) -> None:
+    x = torch.linspace(-1, 1, n, dtype=F64)
+    a = torch.cos(torch.arange(60) * torch.acos(x)[:, None])  # Chebyshev polynomials
+    y = torch.exp(x) + 0.1 * normal(n, generator=generator)
+    groups = torch.arange(60) // 10
+    iterate = make_solver(linear_residuals, linear_linearise)
+    theta = torch.zeros(60, dtype=F64)
+    first = start(theta)._replace(prior=grouped_prior(groups, n))
+    state, _ = iterate(first, problem_of(a, y[:, None]), NEVER, 150)
+    assert state.prior.beta**-0.5 == pytest.approx(0.1, rel=0.2)
+
+
+def test_the_two_sides_of_the_evidence_agree(generator: Generator) -> None:
+    jacobian, rows = normal(9, 9, generator=generator), normal(9, generator=generator)
+    wide = torch.cat([jacobian, torch.zeros(9, 1, dtype=F64)], dim=1)  # one parameter without say
+    theta, groups = normal(10, generator=generator), torch.tensor([0, 1, 1] * 3 + [1])
+    prior = grouped_prior(groups, 9)
+    by_rows = reestimate(prior, rows, wide, theta, 21)
+    padded = torch.cat([wide, torch.zeros(1, 10, dtype=F64)])
+    by_columns = reestimate(prior, torch.cat([rows, rows[:1] * 0]), padded, theta, 21)
+    torch.testing.assert_close(by_rows.precision, by_columns.precision)
+    assert by_rows.beta == pytest.approx(by_columns.beta)
+
+
+def test_parameter_groups_follow_the_layers() -> None:
+    groups = parameter_groups([2, 3, 1], by_input=False)
+    assert groups.tolist() == [0] * 6 + [1] * 3 + [2] * 3 + [3]
+    groups = parameter_groups([2, 3, 1], by_input=True)
+    assert groups.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3 + [4]
+
+
+def test_a_smooth_function_is_fitted_to_seven_digits(generator: Generator) -> None:
+    x = torch.cos(math.pi * (torch.arange(20, dtype=F64) + 0.5) / 20)[:, None]
+    recipe = LevenbergMarquardt(starts=1, iterations=200)
+    widths, u = [1, 6, 6, 1], torch.linspace(-1, 1, 300, dtype=F64)[:, None]
+    training = recipe.train(None, widths, "tanh", samples(x, torch.sin(2 * x)), generator=generator)
+    error = forward(split(training.theta, widths), "tanh", u) - torch.sin(2 * u)
+    assert error.abs().max() < 1e-7
+
+
+def test_a_kink_is_fitted_by_a_crease(generator: Generator) -> None:
+    x = 2 * torch.rand(40, 1, dtype=F64, generator=generator) - 1
+    y = torch.exp(-(x - 0.3).abs())
+    recipe = LevenbergMarquardt(starts=2, start_iterations=20, iterations=100)
+    widths = [1, 1, 6, 1]
+    training = recipe.train(None, widths, ["abs", "tanh"], samples(x, y), generator=generator)
+    assert training.train_loss[-1] < 1e-14
+
+
+def test_noise_is_not_fitted_with_evidence(generator: Generator) -> None:
+    x = 2 * torch.rand(30, 1, dtype=F64, generator=generator) - 1
+    y = torch.sin(3 * x) + 0.1 * normal(30, 1, generator=generator)
+    widths, u = [1, 8, 1], torch.linspace(-1, 1, 200, dtype=F64)[:, None]
+    recipe = LevenbergMarquardt(iterations=80, evidence="layer")
+    training = recipe.train(None, widths, "tanh", samples(x, y), generator=generator)
+    error = forward(split(training.theta, widths), "tanh", u) - torch.sin(3 * u)
+    assert error.square().mean().sqrt() < 0.07
+    assert training.linearisation.n_effective < 10
+    assert training.linearisation.noise_variance**0.5 == pytest.approx(0.1, rel=0.4)
+
+
+def test_gradients_are_fitted_where_they_are_known(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 6, dtype=F64)[:, None]
+    slopes = 3 * torch.cos(3 * x)[None]
+    some = slopes.clone()
+    some[0, 0] = torch.nan
+    training = QUICK.train(
+        None, [1, 8, 1], "tanh", samples(x, torch.sin(3 * x), some), generator=generator
+    )
+    assert training.train_loss[-1] < 1e-12
+    fitted = input_gradient(split(training.theta, [1, 8, 1]), "tanh", x)[:, 0]
+    error = (fitted - slopes[0]).abs().flatten()
+    assert error[1:].max() < 1e-5
+    assert error[0] > 1e-4
+
+
+def test_rows_that_were_not_observed_have_no_say(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 5, dtype=F64)[:, None]
+    slopes = torch.full((1, 5, 1), torch.nan, dtype=F64)
+    slopes[0, 2] = 3.0
+    training = QUICK.train(
+        None, [1, 3, 1], "tanh", samples(x, torch.sin(3 * x), slopes), generator=generator
+    )
+    leverages = training.linearisation.leverages.view(2, 5)
+    assert leverages[1, [0, 1, 3, 4]].abs().max() < 1e-12
+    assert leverages[1, 2] > 0.1
+
+
+@pytest.mark.parametrize("evidence", [None, "ard"])
+def test_compiled_equals_uncompiled(evidence: str | None, generator: Generator) -> None:
+    x = 2 * torch.rand(15, 2, dtype=F64, generator=generator) - 1
+    data = samples(x, torch.exp(x).sum(dim=1, keepdim=True))
+    recipe = replace(QUICK, evidence=evidence)
+    trainings = [
+        replace(recipe, compiled=compiled).train(
+            None, [2, 4, 1], "tanh", data, generator=Generator().manual_seed(1)
+        )
+        for compiled in (True, False)
+    ]
+    assert torch.equal(trainings[0].theta, trainings[1].theta)
+
+
+def test_equal_generators_give_equal_parameters() -> None:
+    x = torch.linspace(-1, 1, 10, dtype=F64)[:, None]
+    a, b, c = (
+        QUICK.train(
+            None, [1, 4, 1], "tanh", samples(x, x**2), generator=Generator().manual_seed(seed)
+        ).theta
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_training_continues_from_given_parameters(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 20, dtype=F64)[:, None]
+    data = samples(x, torch.sin(4 * x))
+    short = replace(QUICK, starts=1, iterations=5)
+    first = short.train(None, [1, 6, 1], "tanh", data, generator=generator)
+    kept = first.theta.clone()
+    second = short.train(
+        first.theta, [1, 6, 1], "tanh", data, generator=generator, state=first.state
+    )
+    assert torch.equal(first.theta, kept)
+    assert second.train_loss[0] <= first.train_loss[-1]
+    assert second.train_loss[-1] < first.train_loss[-1] / 2
+
+
+def test_training_continues_on_more_data_with_the_prior_it_had(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 40, dtype=F64)[:, None]
+    y = torch.sin(4 * x) + 0.1 * normal(40, 1, generator=generator)
+    recipe = replace(QUICK, evidence="layer")
+    first = recipe.train(None, [1, 6, 1], "tanh", samples(x[::2], y[::2]), generator=generator)
+    second = recipe.train(
+        first.theta, [1, 6, 1], "tanh", samples(x, y), generator=generator, state=first.state
+    )
+    assert second.state.prior.n_observed == 40
+    assert second.linearisation.noise_variance**0.5 == pytest.approx(0.1, rel=0.3)
+
+
+def test_a_state_of_another_recipe_is_refused(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 5, dtype=F64)[:, None]
+    first = QUICK.train(None, [1, 3, 1], "tanh", samples(x, x), generator=generator)
+    with pytest.raises(ValueError, match="ard"):
+        replace(QUICK, evidence="ard").train(
+            first.theta, [1, 3, 1], "tanh", samples(x, x), generator=generator, state=first.state
+        )
+
+
+def test_a_committee_comes_best_first(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 20, dtype=F64)[:, None]
+    recipe = replace(QUICK, starts=3, finalists=3)
+    members = recipe.committee(
+        None, [1, 4, 1], "tanh", samples(x, torch.sin(4 * x)), generator=generator
+    )
+    costs = [member.state.cost for member in members]
+    assert len(members) == 3
+    assert costs == sorted(costs)
+
+
+def test_seconds_end_training_early(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 20, dtype=F64)[:, None]
+    recipe = replace(QUICK, starts=1, start_iterations=1, iterations=10**6, seconds=1e-3)
+    training = recipe.train(
+        None, [1, 8, 1], "tanh", samples(x, torch.sin(9 * x)), generator=generator
+    )
+    assert len(training.train_loss) <= 60
+    assert not training.converged
+
+
+@pytest.mark.parametrize("evidence", [None, "layer"])
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (torch.zeros(1, 1), torch.zeros(1, 1)),
+        (torch.linspace(-1, 1, 8)[:, None], torch.zeros(8, 1)),
+        (torch.zeros(8, 1), torch.linspace(-1, 1, 8)[:, None]),
+        (torch.tensor([[-1.0], [-1.0], [1.0], [1.0]]), torch.tensor([[0.0], [0.0], [1.0], [1.0]])),
+    ],
+    ids=["one point", "constant", "contradictory", "duplicates"],
+)
+def test_degenerate_data_gives_finite_results(
+    x: Tensor, y: Tensor, evidence: str | None, generator: Generator
+) -> None:
+    recipe = replace(QUICK, evidence=evidence)
+    training = recipe.train(
+        None, [1, 5, 1], "tanh", samples(x.double(), y.double()), generator=generator
+    )
+    linearisation = training.linearisation
+    assert torch.isfinite(training.theta).all()
+    assert torch.isfinite(training.train_loss).all()
+    assert torch.isfinite(linearisation.leverages).all()
+    assert torch.isfinite(linearisation.loo_residuals).all()
+    assert math.isfinite(linearisation.noise_variance)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("starts", 0),
+        ("finalists", 5),
+        ("start_iterations", 0),
+        ("iterations", -1),
+        ("continued_iterations", -1),
+        ("evidence", "layers"),
+        ("gradient_weight", -1.0),
+        ("gradient_weight", math.nan),
+        ("tolerance", 1.0),
+        ("seconds", 0.0),
+    ],
+)
+def test_a_wrong_hyper_parameter_is_named(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        LevenbergMarquardt(**{name: value})
+
+
+def test_a_wrong_activation_is_named(generator: Generator) -> None:
+    x = torch.zeros(2, 1, dtype=F64)
+    for wrong in ("tanhh", ["tanh", "tanh"]):
+        with pytest.raises(ValueError, match="tanh"):
+            QUICK.train(None, [1, 2, 1], wrong, samples(x, x), generator=generator)
+
+
+def test_single_precision_is_refused(generator: Generator) -> None:
+    x = torch.zeros(2, 1)
+    with pytest.raises(ValueError, match="float64"):
+        QUICK.train(None, [1, 2, 1], "tanh", samples(x, x), generator=generator)
