@@ -143,7 +143,7 @@ class Experiment:
 
 def _file_name(label: str) -> str:
     """Return a label as a file name: letters, digits and a few signs; a hash where that loses."""
-    name = re.sub(r"[^A-Za-z0-9_.=+]+", "_", label).strip("._")
+    name = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", label).strip("._-")
     if name == label and len(name) <= _LONGEST_NAME:
         return name
     digest = hashlib.blake2b(label.encode(), digest_size=4).hexdigest()

@@ -1,6 +1,6 @@
 """Neural networks fitted by gradient descent."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, final
 
 import torch

@@ -2,3 +2,4 @@
 
 from adaptsample.training.gradient_descent import DivergenceWarning as DivergenceWarning
 from adaptsample.training.gradient_descent import GradientDescent as GradientDescent
+from adaptsample.training.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt

@@ -1,0 +1,126 @@
+"""Gaussian processes: smooth functions of a few hundred evaluations, with honest uncertainty.
+
+Each output gets a polynomial trend and a Gaussian process around it, whose length-scales and noise
+maximise the restricted likelihood; so does the choice of kernel. The standard deviation is scaled
+until the leave-one-out residuals are calibrated. The cost grows as n^3: about a second at n = 200,
+ten at n = 500.
+"""
+
+from dataclasses import dataclass
+from typing import final, get_args
+
+import torch
+from jaxtyping import Int64
+from torch import Generator, Tensor
+
+from adaptsample._types import Points, Values
+from adaptsample.data import Dataset
+from adaptsample.surrogates._bases import InputScale, OutputScale, multi_indices
+from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._kriging import KernelName, Kriged, Kriging
+
+_POINTS_PER_TERM = 5  # fewer, and the trend does harm
+
+
+@final
+@dataclass(frozen=True)
+class GaussianProcess:
+    """Universal kriging with one length-scale per variable and estimated noise.
+
+    Args:
+        kernels: correlation functions to try, "matern52" or "rbf"; the likeliest is kept.
+        trend: highest degree of the polynomial trend; lower where the data are too few.
+        n_starts: climbs of the likelihood for each kernel, from the best of a grid.
+
+    Raises:
+        ValueError: an unknown kernel, a negative degree, or no start.
+    """
+
+    kernels: tuple[KernelName, ...] = get_args(KernelName)
+    trend: int = 2
+    n_starts: int = 2
+
+    def __post_init__(self) -> None:
+        known = get_args(KernelName)
+        if isinstance(self.kernels, str) or not set(self.kernels) <= set(known) or not self.kernels:
+            raise ValueError(f"kernels is a tuple out of {known}, got {self.kernels!r}")
+        if self.trend < 0 or self.n_starts < 1:
+            raise ValueError(
+                "trend must be at least 0 (a constant) and n_starts at least 1, "
+                f"got {self.trend} and {self.n_starts}"
+            )
+
+    def fit(
+        self,
+        data: Dataset,
+        *,
+        generator: Generator,
+        start: "GaussianProcessModel | None" = None,
+    ) -> "GaussianProcessModel":
+        """Fit each output on its own; the hyper-parameters of ``start`` join the starts."""
+        del generator  # nothing is random
+        inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
+        u, z = inputs(data.x), outputs.forward(data.y)
+        indices = self._trend_indices(*u.shape)
+        processes = []
+        for k in range(z.shape[1]):
+            theta = None if start is None else start.processes[k].theta
+            candidates = [
+                Kriging(u, z[:, k], indices, kernel).fit(self.n_starts, theta)
+                for kernel in self.kernels
+            ]
+            processes.append(min(candidates, key=lambda candidate: candidate.loss))
+        return GaussianProcessModel(inputs, outputs, tuple(processes))
+
+    def _trend_indices(self, n: int, dimension: int) -> Int64[Tensor, "p d"]:
+        """Return the multi-indices of the highest degree that n points can bear."""
+        limit = max(1, n // _POINTS_PER_TERM)
+        degrees = range(self.trend, -1, -1)
+        bases = (multi_indices("total", (degree,) * dimension, limit) for degree in degrees)
+        return next(indices for indices in bases if indices is not None)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GaussianProcessModel:
+    """A Gaussian process for each output."""
+
+    inputs: InputScale
+    outputs: OutputScale
+    processes: tuple[Kriged, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point, d."""
+        return len(self.inputs.centre)
+
+    @property
+    def n_parameters(self) -> tuple[int, ...]:
+        """Number of hyper-parameters and trend coefficients, for each output."""
+        return tuple(len(p.theta) + p.data.basis.rank for p in self.processes)
+
+    @property
+    def loo_residuals(self) -> Values:
+        """Value minus leave-one-out prediction at the training points, hyper-parameters fixed."""
+        return torch.stack([p.loo for p in self.processes], dim=1) * self.outputs.spread
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Value minus the prediction of a fit without the point, hyper-parameters fixed."""
+        del generator  # known from the fit
+        return self.loo_residuals
+
+    @accepts_arrays
+    def predict(self, x: Points) -> Values:
+        """Return the posterior mean; constant beyond a quarter of the data's box on each side."""
+        u = self.inputs(x)
+        return self.outputs.inverse(torch.stack([p.predict(u) for p in self.processes], dim=1))
+
+    @accepts_arrays
+    def std(self, x: Points) -> Values:
+        """Return the posterior standard deviation, noise left out, in units of the spread.
+
+        It is scaled so that 68 % of the leave-one-out residuals would lie within one such
+        deviation, had the hyper-parameters not been fitted to the same points.
+        """
+        u = self.inputs(x)
+        return torch.stack([p.std(u) for p in self.processes], dim=1)
