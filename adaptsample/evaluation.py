@@ -5,17 +5,20 @@ from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from adaptsample._types import Points
+from adaptsample.domain import Box
 from adaptsample.oracles import Differentiable, Oracle, OutputError, Stochastic, SupportsExact
 from adaptsample.randomness import derive_generator
 
+Array: TypeAlias = Tensor | npt.ArrayLike
 _LONGEST_MESSAGE = 2000
 
 
@@ -209,6 +212,53 @@ def judge(
     )
 
 
+def told(
+    domain: Box,
+    x: Array,
+    y: Array | list[Any],
+    gradient: Array | None,
+    *,
+    n_outputs: int | None,
+    gradient_cost: float,
+    round: int,
+) -> list[Evaluation]:
+    """Return the evaluations that somebody else made.
+
+    Args:
+        domain: where the points must lie.
+        x: points (n, d).
+        y: values (n,) or (n, k); those that are not finite make failed evaluations.
+        gradient: d y_k / d x_d (n, k, d), or None.
+        n_outputs: k, if it is known already.
+        gradient_cost: price of a gradient.
+        round: the round to count them in.
+
+    Raises:
+        ValueError: what is not numbers, has the wrong shape, or lies outside the domain.
+    """
+    points, values = _numbers(x, "x"), _numbers(y, "y")
+    values = values[:, None] if values.ndim == 1 else values
+    d, k = domain.dimension, n_outputs or values.shape[-1]
+    if points.ndim != 2 or points.shape[1] != d or values.shape != (len(points), k):
+        raise ValueError(
+            f"tell() needs x of shape (n, {d}) and y of shape (n,) or (n, {k}), "
+            f"got {tuple(points.shape)} and {tuple(values.shape)}"
+        )
+    inside = domain.contains(points)
+    if not bool(inside.all()):
+        raise ValueError(f"{points[~inside][0].tolist()} is outside the domain {domain}")
+    slopes = None if gradient is None else _numbers(gradient, "gradient")
+    if slopes is not None and slopes.shape != (len(points), k, d):
+        raise ValueError(
+            f"gradient must have shape {(len(points), k, d)}, got {tuple(slopes.shape)}"
+        )
+    price = 1.0 if slopes is None else 1.0 + gradient_cost
+    return [
+        judge(point, values[i], None if slopes is None else slopes[i], price=price, round=round)
+        for i, point in enumerate(points)
+    ]
+
+
 def _failures(x: Points, status: Status, message: str, start: float) -> list[Evaluation]:
     seconds = (perf_counter() - start) / len(x)
     message = message[:_LONGEST_MESSAGE]
@@ -224,3 +274,10 @@ def _text(error: BaseException) -> str:
 
 def _tensor(values: list[Any]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
+
+
+def _numbers(values: Any, name: str) -> Tensor:
+    try:
+        return torch.as_tensor(values, dtype=torch.float64).detach().clone()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name} is no array of numbers: {error}") from None

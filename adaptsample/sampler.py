@@ -12,7 +12,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeAlias, final, get_args
 
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -21,7 +20,7 @@ from adaptsample._types import Points
 from adaptsample.account import Account, Existing, point_key
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
-from adaptsample.evaluation import Evaluation, Status, judge
+from adaptsample.evaluation import Array, Evaluation, Status, told
 from adaptsample.metrics import errors, reference_set
 from adaptsample.oracles import Differentiable, Oracle, SupportsExact
 from adaptsample.provenance import commit, versions
@@ -32,7 +31,6 @@ from adaptsample.strategy import Proposal, State, Strategy
 from adaptsample.surrogates.protocol import Model, Surrogate
 
 Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube"]
-Array: TypeAlias = Tensor | npt.ArrayLike
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
 
 
@@ -213,7 +211,15 @@ class Sampler:
         if isinstance(y, list) and all(isinstance(item, Evaluation) for item in y):
             self._learn(y)
         else:
-            evaluations = self._evaluations_told(x, y, gradient)
+            evaluations = told(
+                self.domain,
+                x,
+                y,
+                gradient,
+                n_outputs=self._data.y.shape[1] if len(self._data) else None,
+                gradient_cost=self.gradient_cost,
+                round=max(self._round - 1, 0),
+            )
             self._account.record(evaluations)
             self._learn(evaluations)
 
@@ -393,31 +399,6 @@ class Sampler:
         self._account.record_end({**end, **counts, "seconds": dict(self.seconds)})
         return run
 
-    def _evaluations_told(self, x: Array, y: Any, gradient: Array | None) -> list[Evaluation]:
-        points, values = _as_tensor(x, "x"), _as_tensor(y, "y")
-        values = values[:, None] if values.ndim == 1 else values
-        d = self.domain.dimension
-        k = self._data.y.shape[1] if len(self._data) else values.shape[-1]
-        if points.ndim != 2 or points.shape[1] != d or values.shape != (len(points), k):
-            raise ValueError(
-                f"tell() needs x of shape (n, {d}) and y of shape (n,) or (n, {k}), "
-                f"got {tuple(points.shape)} and {tuple(values.shape)}"
-            )
-        inside = self.domain.contains(points)
-        if not bool(inside.all()):
-            raise ValueError(f"{points[~inside][0].tolist()} is outside the domain {self.domain}")
-        slopes = None if gradient is None else _as_tensor(gradient, "gradient")
-        if slopes is not None and slopes.shape != (len(points), k, d):
-            raise ValueError(
-                f"gradient must have shape {(len(points), k, d)}, got {tuple(slopes.shape)}"
-            )
-        price = 1.0 if slopes is None else 1.0 + self.gradient_cost
-        told = []
-        for i, point in enumerate(points):
-            slope = None if slopes is None else slopes[i]
-            told.append(judge(point, values[i], slope, price=price, round=max(self._round - 1, 0)))
-        return told
-
     def _check_arguments(self) -> None:
         if not isinstance(self.surrogate, Surrogate):
             raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
@@ -463,10 +444,3 @@ def _dataset(evaluations: Sequence[Evaluation]) -> Dataset:
     missing = torch.full((y.shape[1], x.shape[1]), torch.nan, dtype=torch.float64)
     slopes = [missing if e.gradient is None else e.gradient for e in evaluations]
     return Dataset(x, y, torch.stack(slopes))
-
-
-def _as_tensor(values: Any, name: str) -> Tensor:
-    try:
-        return torch.as_tensor(values, dtype=torch.float64).detach().clone()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name} is no array of numbers: {error}") from None
