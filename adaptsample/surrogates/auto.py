@@ -24,6 +24,7 @@ from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._crease_forms import Kind
 from adaptsample.surrogates._transforms import TransformName
 from adaptsample.surrogates.crease import Crease
+from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.polynomial import Polynomial
 
 TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
@@ -39,6 +40,7 @@ def _member(kind: Kind, *, after: str = "") -> Member:
 
 MEMBERS = (
     Member("polynomial", Polynomial(), is_smooth=True),
+    Member("gaussian_process", GaussianProcess(), is_smooth=True),
     _member("abs"),
     *(_member(kind, after="crease_abs") for kind in BOLD_KINDS),
 )
