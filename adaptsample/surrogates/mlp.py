@@ -40,9 +40,6 @@ class MLP:
             and standard deviation 1, and gradients a mean square of 1. Losses are in these units.
         warm_start: continue from the model given as ``start``, its scaling included; False starts
             each fit afresh.
-        restart_growth: start afresh all the same when the training set is at least this many times
-            as large as at the last fresh start; None never does. What a network has made of few
-            points stays in its way when there are many.
         device: "cpu" or "cuda".
 
     Raises:
@@ -55,7 +52,6 @@ class MLP:
     dtype: Literal["float32", "float64"] = "float64"
     scale: bool = True
     warm_start: bool = True
-    restart_growth: float | None = 2.0
     device: Literal["cpu", "cuda"] = "cpu"
 
     def __post_init__(self) -> None:
@@ -64,11 +60,6 @@ class MLP:
         ):
             raise ValueError(
                 f"hidden must be a tuple of widths of at least 1, as (30, 30); got {self.hidden!r}"
-            )
-        if self.restart_growth is not None and not self.restart_growth > 1:
-            raise ValueError(
-                f"restart_growth must be more than 1, or None; got {self.restart_growth!r} "
-                f"(warm_start=False starts each fit afresh)"
             )
         choices = {
             "activation": ACTIVATIONS,
@@ -100,14 +91,19 @@ class MLP:
             raise ValueError("device is 'cuda', but torch finds no CUDA device here; use 'cpu'")
         widths = (data.x.shape[1], *self.hidden, data.y.shape[1])
         dtype = torch.float32 if self.dtype == "float32" else torch.float64
-        if start is None or not self._continues(start, widths, len(data)):
+        if start is None or not self.warm_start:
             inputs = Scaling.to_box(data.x) if self.scale else Scaling.identity(widths[0])
             outputs = Scaling.to_moments(data.y) if self.scale else Scaling.identity(widths[-1])
             theta = initial_parameters(list(widths), generator=generator)
-            n_start, state = len(data), None
-        else:
+            state = None
+        elif (start.widths, start.activation) == (widths, self.activation):
             inputs, outputs, theta = start.inputs, start.outputs, start.training.theta
-            n_start, state = start.n_start, start.training.state
+            state = start.training.state
+        else:
+            raise ValueError(
+                f"cannot continue: the start is a {start.activation} network of widths "
+                f"{start.widths}, this one is {self.activation} of widths {widths}"
+            )
         theta = theta.to(self.device, dtype)
         training = self.training.train(
             theta,
@@ -117,17 +113,7 @@ class MLP:
             generator=generator,
             state=state,
         )
-        return MLPModel(widths, self.activation, inputs, outputs, training, n_start)
-
-    def _continues(self, start: "MLPModel", widths: tuple[int, ...], n: int) -> bool:
-        if not self.warm_start:
-            return False
-        if (start.widths, start.activation) != (widths, self.activation):
-            raise ValueError(
-                f"cannot continue: the start is a {start.activation} network of widths "
-                f"{start.widths}, this one is {self.activation} of widths {widths}"
-            )
-        return self.restart_growth is None or n < self.restart_growth * start.n_start
+        return MLPModel(widths, self.activation, inputs, outputs, training)
 
 
 @final
@@ -141,7 +127,6 @@ class MLPModel:
         inputs: scaling of the points.
         outputs: scaling of the values.
         training: the parameters, the loss curves, and what is needed to continue.
-        n_start: number of training points at the last fresh start.
     """
 
     widths: tuple[int, ...]
@@ -149,7 +134,6 @@ class MLPModel:
     inputs: Scaling
     outputs: Scaling
     training: Training
-    n_start: int
 
     @property
     def dimension(self) -> int:
