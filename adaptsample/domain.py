@@ -86,10 +86,13 @@ class Box:
 
         An equal generator gives an equal sequence, of which a larger n shows more.
         """
+        return self.from_unit(self._unit_sobol(n, generator))
+
+    def _unit_sobol(self, n: int, generator: Generator) -> Points:
         engine = SobolEngine(  # type: ignore[no-untyped-call]  # torch ships it untyped
             self.dimension, scramble=True, seed=draw_seed(generator)
         )
-        return self.from_unit(engine.draw(n, dtype=torch.float64))
+        return engine.draw(n, dtype=torch.float64)
 
     def latin_hypercube(self, n: int, *, generator: Generator) -> Points:
         """Draw a Latin hypercube of n points (McKay, Beckman and Conover 1979)."""
@@ -97,6 +100,20 @@ class Box:
         slices = torch.rand(shape, dtype=torch.float64, generator=generator).argsort(dim=0)
         within = torch.rand(shape, dtype=torch.float64, generator=generator)
         return self.from_unit((slices + within) / n)
+
+    def chebyshev(self, n: int, *, generator: Generator) -> Points:
+        """Return n points as dense towards the ends of each axis as polynomials want them.
+
+        In one variable these are the Chebyshev points cos(pi j / (n - 1)), ends included; in several
+        Sobol points of the same density on each axis (Cohen and Migliorati 2017).
+        """
+        if self.dimension == 1:
+            angles = torch.linspace(0, torch.pi, n, dtype=torch.float64)[:, None]
+            if n == 1:
+                angles = angles + torch.pi / 2
+        else:
+            angles = torch.pi * self._unit_sobol(n, generator)
+        return self.from_unit((1 - torch.cos(angles)) / 2)
 
     def grid(self, per_axis: int) -> Points:
         """Return the per_axis ** d points of a regular grid, corners included.

@@ -35,6 +35,7 @@ class Experiment:
         labels: names of the oracle, the surrogate and the strategy, for people and for paths.
         seed: of everything random.
         budget: evaluations, the initial design included.
+        tolerance: None, or the error at which the run may stop earlier; see `Sampler.run`.
         n_initial: points of the initial design; None for the sampler's default.
         batch_size: points proposed in a round.
         design: of the initial points.
@@ -48,6 +49,7 @@ class Experiment:
     labels: tuple[str, str, str]
     seed: int
     budget: float
+    tolerance: float | None = None
     n_initial: int | None = None
     batch_size: int = 10
     design: Design = "sobol"
@@ -81,10 +83,12 @@ class Experiment:
                 f"{path} holds an unfinished run ({spent:g} evaluations paid); "
                 "--resume continues it, --overwrite replaces it"
             )
-        if recorded.end["budget"] != self.budget:
+        goal, found = (self.budget, self.tolerance), recorded.end
+        if (found["budget"], found.get("tolerance")) != goal:
             raise LedgerError(
-                f"{path} holds a finished run of budget {recorded.end['budget']:g}, not "
-                f"{self.budget:g}; --resume extends it, --overwrite replaces it"
+                f"{path} holds a finished run of budget {found['budget']:g} and tolerance "
+                f"{found.get('tolerance')}, not {self.budget:g} and {self.tolerance}; "
+                "--resume extends it, --overwrite replaces it"
             )
         return recorded
 
@@ -99,7 +103,7 @@ class Experiment:
         """Run it and keep the record; see `Sampler.run`."""
         path = self.run_file(out)
         sampler = self.sampler(run_file=path, existing=existing, executor=executor)
-        return sampler.run(self.budget, observer=observer)
+        return sampler.run(self.budget, tolerance=self.tolerance, observer=observer)
 
     def sampler(
         self,

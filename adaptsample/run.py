@@ -28,6 +28,9 @@ class Round:
         errors: ``mae``, ``rmse`` and ``max`` against exact values; empty where none are known.
         training_set: points that the model was fitted on.
         dropped: points that this round's proposal took out of the training set.
+        fresh_mae: mean absolute error of predictions made since the last recorded round, before
+            their values were known; None if nothing was foretold.
+        choice: what a model that was chosen among several says of the choice.
         seconds: wall time so far.
     """
 
@@ -36,6 +39,8 @@ class Round:
     errors: Mapping[str, float]
     training_set: int
     dropped: int
+    fresh_mae: float | None
+    choice: Mapping[str, Any] | None
     seconds: float
 
     def to_record(self) -> dict[str, Any]:
@@ -54,7 +59,8 @@ class Run:
         evaluations: every paid evaluation, failed ones included, in the order they were used.
         rounds: one record for each recorded round, the last one included.
         seconds: wall time, by ``fit``, ``propose``, ``evaluate`` and ``total``.
-        status: ``"done"``; ``"exhausted"`` or ``"stalled"`` if the strategy had nothing new to ask.
+        status: ``"done"``; ``"confirmed"`` if enough fresh values were foretold to within the
+            tolerance; ``"exhausted"`` or ``"stalled"`` if the strategy had nothing new to ask.
         run_file: the durable record, if one was kept.
     """
 
@@ -65,6 +71,11 @@ class Run:
     seconds: Mapping[str, float]
     status: str
     run_file: Path | None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the run ended because the tolerance was confirmed on fresh values."""
+        return self.status == "confirmed"
 
     @property
     def n_evaluations(self) -> float:
@@ -80,4 +91,5 @@ class Run:
         """Return one row per recorded round (needs pandas)."""
         import pandas as pd  # noqa: PLC0415  # optional and slow to import
 
-        return pd.DataFrame([{**vars(r), **r.errors} for r in self.rounds]).drop(columns="errors")
+        rows = [{**vars(r), **r.errors} for r in self.rounds]
+        return pd.DataFrame(rows).drop(columns=["errors", "choice"])

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from adaptsample._types import Points
 from adaptsample.account import Account, Existing, point_key
+from adaptsample.confirmation import Confirmation
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
 from adaptsample.evaluation import Array, Evaluation, Status, told
@@ -28,9 +29,9 @@ from adaptsample.randomness import derive_generator
 from adaptsample.registry import describe, make_strategy, make_surrogate
 from adaptsample.run import Round, Run, RunFailedError
 from adaptsample.strategy import Proposal, State, Strategy
-from adaptsample.surrogates.protocol import Model, Surrogate
+from adaptsample.surrogates.protocol import Model, SupportsChoice, Surrogate
 
-Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube"]
+Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev"]
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
 
 
@@ -112,6 +113,8 @@ class Sampler:
         self._round = 0  # number of the next proposal
         self._n_asked = 0
         self._n_dropped = 0
+        self._confirmation: Confirmation | None = None
+        self._fresh: list[float] = []  # errors of predictions since the last recorded round
         self._model: Model | None = None
         self._previous: Model | None = None
         self._fitted_on: Dataset | None = None
@@ -120,15 +123,24 @@ class Sampler:
             self._account.open(self.run_file, self.specification(), existing)
             self._continue_from(self._account.adopt())
 
-    def run(self, budget: float, *, observer: Callable[["Sampler"], None] | None = None) -> Run:
+    def run(
+        self,
+        budget: float,
+        *,
+        tolerance: float | None = None,
+        observer: Callable[["Sampler"], None] | None = None,
+    ) -> Run:
         """Spend a budget of evaluations, the initial design included.
 
         Args:
             budget: evaluations allowed; at least ``n_initial``.
+            tolerance: stop earlier, once enough new values in a row were foretold to within this,
+                in the units of the output (`confirmation`); needs a fit in every round.
             observer: called after every evaluation and every round, e.g. to show progress.
 
         Raises:
-            ValueError: no oracle, or a budget below the initial design.
+            ValueError: no oracle, a budget below the initial design, or a tolerance that is not
+                positive.
             RunFailedError: no evaluation succeeded.
             LedgerError: the run file cannot be used.
         """
@@ -139,6 +151,7 @@ class Sampler:
                 f"budget {budget} does not cover the initial design of {self.n_initial} "
                 "evaluations; raise the budget or lower n_initial"
             )
+        self._confirmation = None if tolerance is None else Confirmation(tolerance)
         self._account.budget = budget
         self._observer = observer or self._observer
         self._started = perf_counter()
@@ -151,7 +164,9 @@ class Sampler:
                 x = self.ask()
                 self.tell(x, self.evaluate(x))
                 idle = 0 if self._account.spent > spent else idle + 1
-                if len(x) == 0 or idle == _STALLED_AFTER:
+                if self._confirmation is not None and self._confirmation.is_met(len(self._data)):
+                    status = "confirmed"
+                elif len(x) == 0 or idle == _STALLED_AFTER:
                     status = "exhausted" if len(x) == 0 else "stalled"
             return self._finish(status)
         finally:
@@ -284,6 +299,7 @@ class Sampler:
             "sobol": self.domain.sobol,
             "uniform": self.domain.uniform,
             "latin_hypercube": self.domain.latin_hypercube,
+            "chebyshev": self.domain.chebyshev,
         }[self.design]
         points = draw(self.n_initial, generator=derive_generator(self.seed, "initial"))
         if last > self.n_initial:  # asked for more before anything was told
@@ -293,7 +309,7 @@ class Sampler:
 
     def _propose(self, n: int) -> Proposal:
         due = (self._round - 1) % self.record_every == 0
-        if self.strategy.uses_model or due:
+        if self.strategy.uses_model or due or self._confirmation is not None:
             _ = self.model
         if due:
             self._record_round()
@@ -337,6 +353,7 @@ class Sampler:
         if not good:
             return
         new = _dataset(good)
+        self._compare(new)
         if len(self._data) == 0:
             self._data = new
             return
@@ -344,6 +361,14 @@ class Sampler:
             again = (self._data.x[:, None] == new.x).all(dim=2).any(dim=1)
             self._data = self._data.without(again.nonzero()[:, 0])
         self._data = self._data + new
+
+    def _compare(self, new: Dataset) -> None:
+        """Compare values with what the last model foretold."""
+        if self._model is not None:
+            fresh = (self._model.predict(new.x) - new.y).abs().amax(dim=1).tolist()
+            self._fresh += fresh
+            if self._confirmation is not None:
+                self._confirmation.observe(fresh)
 
     def _continue_from(self, evaluations: Sequence[Evaluation]) -> None:
         self._learn(evaluations)
@@ -365,17 +390,20 @@ class Sampler:
         return None if exact is None else reference_set(exact)
 
     def _record_round(self) -> None:
-        measured = {}
+        measured, model = {}, self.model
         if self._reference is not None:
-            measured = errors(self.model.predict(self._reference.x), self._reference.y)
+            measured = errors(model.predict(self._reference.x), self._reference.y)
         now = Round(
             round=self._round - 1,
             n_evaluations=self.n_evaluations,
             errors=measured,
             training_set=len(self._data),
             dropped=self._n_dropped,
+            fresh_mae=sum(self._fresh) / len(self._fresh) if self._fresh else None,
+            choice=model.choice if isinstance(model, SupportsChoice) else None,
             seconds=perf_counter() - self._started,
         )
+        self._fresh = []
         self.rounds.append(now)
         self._account.record_round(now.to_record())
         self._observer(self)
@@ -394,7 +422,8 @@ class Sampler:
             status=status,
             run_file=self.run_file,
         )
-        end = {"kind": "end", "status": status, "budget": self.budget}
+        tolerance = None if self._confirmation is None else self._confirmation.tolerance
+        end = {"kind": "end", "status": status, "budget": self.budget, "tolerance": tolerance}
         counts = {"n_evaluations": run.n_evaluations, "errors": dict(run.errors)}
         self._account.record_end({**end, **counts, "seconds": dict(self.seconds)})
         return run

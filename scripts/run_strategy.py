@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from rich.console import Console
@@ -25,6 +25,7 @@ from adaptsample.problems import PROBLEMS, problem
 from adaptsample.progress import ProgressBar
 from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
 from adaptsample.run import RunFailedError
+from adaptsample.sampler import Design
 from adaptsample.surrogates.mlp import MLP
 
 EXAMPLES = """\
@@ -69,10 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; repeat the command with --resume to continue", file=sys.stderr)
         return 130
     summary = experiment.summary(recorded)
+    if options.verbose:
+        _print_choice(recorded)
     if options.json:
         print(json.dumps(summary))
     else:
-        _print_summary(summary, picture, recorded.path.parent.parent / "table.md")
+        _print_summary(summary, recorded, picture)
     return 0
 
 
@@ -95,10 +98,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     how = parser.add_argument_group("how")
     how.add_argument("--strategy", default="topk", help="who proposes points (default: topk)")
-    how.add_argument("--surrogate", help="what is fitted (default: mlp)")
+    how.add_argument("--surrogate", help="what is fitted (default: auto)")
     how.add_argument("--preset", choices=sorted(PRESETS), help="published settings of the strategy")
     how.add_argument("--budget", type=float, help="evaluations, the initial design included")
+    how.add_argument(
+        "--tolerance",
+        type=float,
+        help="stop once enough new values were foretold to within this",
+    )
     how.add_argument("--n-initial", type=int, help="evaluations of the initial design")
+    how.add_argument(
+        "--design", choices=get_args(Design), help="of the initial points (default: sobol)"
+    )
     how.add_argument("--batch-size", type=int, help="points proposed in a round")
     how.add_argument("--gradient-cost", type=float, default=1.0, help="in evaluations (default: 1)")
     how.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
@@ -109,6 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--device", default="cpu", help="where networks train: cpu or cuda")
     result = parser.add_argument_group("results")
     result.add_argument("--out", type=Path, default=Path("results"), help="folder of all results")
+    result.add_argument(
+        "-v", "--verbose", action="store_true", help="show what an automatic surrogate tried"
+    )
     result.add_argument("--json", action="store_true", help="print one JSON object")
     again = result.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="continue an unfinished run")
@@ -119,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _experiment(options: argparse.Namespace) -> Experiment:
     oracle, oracle_label = _oracle(options)
-    strategy, surrogate = options.strategy, options.surrogate or "mlp"
+    strategy, surrogate = options.strategy, options.surrogate or "auto"
     labels = (oracle_label, surrogate, strategy)
     settings: dict[str, Any] = {
         "budget": 300.0,
@@ -154,6 +168,7 @@ def _experiment(options: argparse.Namespace) -> Experiment:
         seed=options.seed,
         gradient_cost=options.gradient_cost,
         record_every=options.record_every,
+        tolerance=options.tolerance,
         **settings,
     )
 
@@ -220,16 +235,32 @@ def _executor(workers: int) -> Iterator[Executor | None]:
         yield executor
 
 
-def _print_summary(summary: dict[str, Any], picture: Path, table: Path) -> None:
-    errors = summary["errors"]
+def _print_summary(summary: dict[str, Any], recorded: Recorded, picture: Path) -> None:
+    errors, table = summary["errors"], recorded.path.parent.parent / "table.md"
     lines = {name: summary[name] for name in ("oracle", "surrogate", "strategy", "seed")}
     lines["evaluations"] = f"{summary['n_evaluations']:g}"
+    if recorded.end is not None and recorded.end["status"] != "done":
+        lines["evaluations"] += f" ({recorded.end['status']})"
     for key, name in (("mae", "grid MAE"), ("rmse", "grid RMSE"), ("max", "grid max error")):
         lines[name] = f"{errors[key]:.3e}" if errors else "unknown (no exact values)"
     lines["seconds"] = "  ".join(f"{k} {v:.1f}" for k, v in summary["seconds"].items())
     lines |= {"run file": summary["run_file"], "picture": picture, "table": table}
     for name, value in lines.items():
         print(f"{name:<16}{value}")
+
+
+def _print_choice(recorded: Recorded) -> None:
+    """Show on stderr what an automatic surrogate tried for its last model, best first."""
+    choice = recorded.rounds[-1].get("choice")
+    if not choice:
+        print("nothing was chosen: the surrogate is not an automatic one", file=sys.stderr)
+        return
+    table = Table("output", "member", "transform", "error", "parameters", box=None)
+    for output, scores in enumerate(choice["tried"]):
+        for score in sorted(scores, key=lambda score: float(score["error"])):
+            error, size = f"{score['error']:.1e}", str(score["n_parameters"] or "-")
+            table.add_row(str(output), score["name"], score["transform"], error, size)
+    Console(stderr=True, soft_wrap=True).print(table)
 
 
 def _print_list() -> None:

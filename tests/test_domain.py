@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -98,3 +99,20 @@ def test_membership(box: Box) -> None:
     assert torch.tensor([math.nan, 0.0]) not in box
     assert Box({"x": (0, 1)}) == Box({"x": (0.0, 1.0)})
     assert hash(box) == hash(Box({"x": (0, 1), "y": (-2, 3)}))
+
+
+def test_chebyshev_points_of_one_variable_are_the_classical_ones(
+    generator: torch.Generator,
+) -> None:
+    box = Box({"x": (-1, 1)})
+    expected = np.polynomial.chebyshev.chebpts2(9)
+    assert np.allclose(box.chebyshev(9, generator=generator)[:, 0], expected, atol=1e-15)
+    assert abs(float(box.chebyshev(1, generator=generator))) < 1e-15
+
+
+def test_chebyshev_points_of_several_variables_crowd_at_the_ends_of_each(
+    generator: torch.Generator,
+) -> None:
+    x = Box({"x": (0, 1), "y": (0, 1)}).chebyshev(1024, generator=generator)
+    share = ((x < 0.1) | (x > 0.9)).double().mean(dim=0)  # arcsine law: 2/pi * arccos(0.8)
+    assert torch.allclose(share, torch.tensor(0.4097, dtype=torch.float64), atol=0.01)

@@ -22,7 +22,7 @@ Rule: TypeAlias = Literal["total", "hyperbolic"]
 RULES: tuple[Rule, ...] = ("total", "hyperbolic")
 Degrees: TypeAlias = tuple[int, ...]
 
-_REACH = 1.5
+REACH = 1.5
 """Scaled coordinates are limited to this: polynomials are constant beyond, hence finite."""
 
 
@@ -43,7 +43,7 @@ class InputScale:
     def __call__(self, x: Points) -> Points:
         """Scale points."""
         u = (x - self.centre) / self.half_width
-        return torch.nan_to_num(u).clamp(-_REACH, _REACH)
+        return torch.nan_to_num(u).clamp(-REACH, REACH)
 
 
 @final

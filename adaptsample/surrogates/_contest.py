@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import monotonic
+from time import thread_time
 from typing import Protocol, final, runtime_checkable
 
 import torch
@@ -182,7 +182,7 @@ class Contest:
     def _is_over(self) -> bool:
         if not self.candidates:
             return False
-        return monotonic() > self.deadline or any(c.is_exact for c in self.candidates)
+        return thread_time() > self.deadline or any(c.is_exact for c in self.candidates)
 
     def _continue(self, previous: Candidate) -> None:
         """Refit the winner of the model before, from where it was."""

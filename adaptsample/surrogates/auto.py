@@ -9,9 +9,10 @@ Two safeguards keep flexible members from winning by chance: an error counts for
 few points per parameter, and a *bold* member (several creases) must beat the others by a factor.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic
-from typing import final
+from time import thread_time
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -54,7 +55,8 @@ class Auto:
     Args:
         members: the portfolio, cheap members first.
         transforms: the output transforms to try, where the values allow.
-        seconds: no candidate is begun later than this after the start of the fit.
+        seconds: CPU time after which no candidate is begun; wall time would make the choice depend
+            on what else the machine does.
 
     Raises:
         ValueError: all members are bold, or the identity is not among the transforms.
@@ -76,7 +78,7 @@ class Auto:
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
     ) -> "AutoModel":
         """Choose for each output on its own; ``start``'s choice is refitted first."""
-        begin, n_outputs = monotonic(), data.y.shape[1]
+        begin, n_outputs = thread_time(), data.y.shape[1]
         outcomes = []
         for k in range(n_outputs):
             deadline = begin + self.seconds * (k + 1) / n_outputs
@@ -103,6 +105,14 @@ class AutoModel:
     def scores(self) -> tuple[tuple[Score, ...], ...]:
         """How every candidate did, for each output, in the order in which they were tried."""
         return tuple(outcome.scores for outcome in self.outcomes)
+
+    @property
+    def choice(self) -> Mapping[str, Any]:
+        """The winner's score and all candidates', for each output, for the record."""
+        return {
+            "chosen": [vars(outcome.winner.score) for outcome in self.outcomes],
+            "tried": [[vars(score) for score in outcome.scores] for outcome in self.outcomes],
+        }
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:

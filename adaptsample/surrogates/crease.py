@@ -8,7 +8,7 @@ functions, and a few dozen evaluations often give all the digits that there are.
 """
 
 from dataclasses import dataclass
-from time import monotonic
+from time import thread_time
 from typing import final
 
 import torch
@@ -50,7 +50,8 @@ class Crease:
         n_starts: random starts in each of the first bases; 0 only continues from ``start``.
         n_climbs: how many of the solutions found are grown.
         max_share: the largest number of parameters per point.
-        seconds: no stage of the search begins later than this after the start.
+        seconds: CPU time after which no stage of the search begins; wall time would make the result
+            depend on what else the machine does.
     """
 
     kind: Kind = "abs"
@@ -69,7 +70,7 @@ class Crease:
         """
         inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
-        begin, n_outputs = monotonic(), z.shape[1]
+        begin, n_outputs = thread_time(), z.shape[1]
         solutions = []
         for k in range(n_outputs):
             deadline = begin + self.seconds * (k + 1) / n_outputs

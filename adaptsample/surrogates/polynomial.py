@@ -3,8 +3,8 @@
 Two searches compete. The *climb* grows one degree per axis, greedily, and keeps all terms of the
 total-degree or hyperbolic-cross rule: right for functions that use all orders up to some degree.
 The *sparse* search picks single terms out of a large dictionary: right for functions of many
-variables, of which few interact. In one variable rational functions take its place, for functions
-with poles or branch points near the interval.
+variables, of which few interact. In one variable two others take its place: rational functions, for
+poles or branch points near the interval, and piecewise polynomials, for kinks and jumps.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,6 +27,7 @@ from adaptsample.surrogates._bases import (
 )
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._expansion import Expansion
+from adaptsample.surrogates._piecewise import piecewise
 from adaptsample.surrogates._rational import rational
 from adaptsample.surrogates._sparse import sparse
 
@@ -64,7 +65,7 @@ class Polynomial:
         found = [self._climb(u, z, rule, limit) for rule in RULES[: 1 if dimension == 1 else 2]]
         if n >= MIN_POINTS and all(expansion.score > EXACT for expansion in found):
             if dimension == 1:
-                found.append(rational(u, z, generator=generator))
+                found += [rational(u, z, generator=generator), piecewise(u, z)]
             else:
                 found += [self._sparse(u, z, rule, limit, generator) for rule in RULES]
         return min(found, key=lambda expansion: expansion.score)
@@ -117,7 +118,7 @@ def _moves(degrees: Degrees) -> Iterator[Degrees]:
 @final
 @dataclass(frozen=True, eq=False)
 class PolynomialModel:
-    """A polynomial, or a rational function, for each output."""
+    """A polynomial, or a rational or piecewise one, for each output."""
 
     inputs: InputScale
     outputs: OutputScale

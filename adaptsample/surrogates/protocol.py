@@ -1,5 +1,6 @@
 """What a surrogate and a model are, and what a strategy may require of a model."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -61,3 +62,12 @@ class SupportsGradient(Model, Protocol):
 
     def gradient(self, x: Points) -> Float[Tensor, "n k d"]:
         """Return d y_k / d x_d at n points."""
+
+
+@runtime_checkable
+class SupportsChoice(Model, Protocol):
+    """A model that was chosen among several."""
+
+    @property
+    def choice(self) -> Mapping[str, Any]:
+        """What was chosen, and how all that was tried did: plain JSON values, for the record."""

@@ -181,3 +181,30 @@ def test_scales_of_constant_and_extreme_data_are_usable():
     torch.testing.assert_close(scale.inverse(scale.forward(y)), y)
     x = torch.tensor([[-1e308, 1.0], [1e308, 1.0]], dtype=torch.float64)
     assert InputScale.of(x)(x).tolist() == [[-1, 0], [1, 0]]
+
+
+def test_a_kink_on_the_line_is_found_to_all_digits() -> None:
+    data = sample(lambda x: (-3 * (x - 0.37).abs()).exp(), unit(1), 40)
+    model = fit(data)
+    x = unit(1).grid(2001)
+    assert float((model.predict(x) - (-3 * (x - 0.37).abs()).exp()).abs().max()) < 1e-8
+
+
+def test_several_kinks_are_found_though_one_alone_gains_nothing() -> None:
+    def bounces(x: Tensor) -> Tensor:
+        return (8 * x - 4).sin().abs()
+
+    model = fit(sample(bounces, unit(1), 100))
+    x = unit(1).grid(2001)
+    assert float((model.predict(x) - bounces(x)).abs().mean()) < 1e-7
+
+
+def test_a_jump_costs_no_more_than_its_gap() -> None:
+    def jump(x: Tensor) -> Tensor:
+        return torch.where(x > 0.3, (3 * x).cos(), x * x)
+
+    data = sample(jump, unit(1), 40)
+    x = unit(1).grid(2001)
+    wrong = (fit(data).predict(x) - jump(x)).abs()[:, 0] > 1e-5
+    below, above = data.x[data.x <= 0.3].max(), data.x[data.x > 0.3].min()
+    assert bool(((x[wrong] > below) & (x[wrong] < above)).all())
