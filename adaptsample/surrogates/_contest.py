@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from time import thread_time
 from typing import Protocol, final, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
+from scipy.optimize import nnls
 from torch import Generator, Tensor
 
 from adaptsample._types import Points, Values
@@ -20,8 +22,17 @@ EXACT = 1e-9
 GOOD = 1e-6
 """Bold members are not tried where the others err less than this."""
 
-BOLD_FACTOR = 20.0
-"""How much better a bold member must be."""
+BOLD_FACTOR = 2.0
+"""How much better a bold member must be, both in the contest and in its trial."""
+
+N_FOLDS, N_TRIALS = 5, 2
+"""In how many parts data are cut for cross-validation, and how many of them a trial foretells."""
+
+GROWTH, SURPRISE = 1.2, 3.0
+"""The search is repeated when the data, or the error of what it found, has grown by this factor."""
+
+MAX_CONTINUED = 4
+"""Members of the committee before that are refitted."""
 
 COMMITTEE_FACTOR, MAX_COMMITTEE = 3.0, 8
 """Candidates whose error is within this factor of the best form the committee."""
@@ -94,6 +105,7 @@ class Candidate:
     transform: Transform
     model: Model
     spread: float  # of the transformed output, the unit of the model's standard deviation
+    residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread
     score: Score
 
     @property
@@ -130,17 +142,29 @@ class Outcome:
     """The result of a contest.
 
     Attributes:
-        committee: the winner and the candidates near it.
+        committee: the best candidate and those near it.
+        weights: of the committee's members in the prediction, not negative, with sum 1.
         scores: how every candidate did, in the order in which they were tried.
+        n_searched: number of points at the last search of the whole portfolio.
     """
 
     committee: tuple[Candidate, ...]
+    weights: Float[Tensor, " m"]
     scores: tuple[Score, ...]
+    n_searched: int
 
     @property
     def winner(self) -> Candidate:
-        """The candidate that predicts."""
+        """The best candidate."""
         return self.committee[0]
+
+    def committee_predictions(self, x: Points) -> Float[Tensor, "m n"]:
+        """Predict by each member."""
+        return torch.stack([candidate.predict(x) for candidate in self.committee])
+
+    def predict(self, x: Points) -> Float[Tensor, " n"]:
+        """Predict by the weighted mean of the committee."""
+        return self.weights @ self.committee_predictions(x)
 
 
 @final
@@ -161,20 +185,70 @@ class Contest:
         self.transforms = [transform for transform in legal if transform is not None]
         self.candidates: list[Candidate] = []
 
-    def run(self, previous: Candidate | None) -> Outcome:
-        """Draft, then deepen; ``previous`` is the winner of the model before."""
-        if previous is not None:
-            self._continue(previous)
+    def run(self, previous: Outcome | None) -> Outcome:
+        """Refit what won before; search where that does not suffice."""
+        n_searched = len(self.data)
+        for candidate in () if previous is None else previous.committee[:MAX_CONTINUED]:
+            self._continue(candidate)
+        if previous is None or self._is_due(previous):
+            self._search()
+        else:
+            n_searched = previous.n_searched
+        committee = self._committee()
+        scores = tuple(candidate.score for candidate in self.candidates)
+        return Outcome(committee, _stacked(committee), scores, n_searched)
+
+    def _is_due(self, previous: Outcome) -> bool:
+        if not self.candidates or len(self.data) >= GROWTH * previous.n_searched:
+            return True
+        return self._ranked()[0].rank > SURPRISE * previous.winner.rank
+
+    def _search(self) -> None:
+        """Draft, then deepen."""
         self._draft(self.transforms, is_bold=False)
         self._deepen(2, is_bold=False)
         if self._ranked()[0].rank > GOOD and not self._smooth_is_clearly_best():
             best = list(dict.fromkeys(candidate.transform for candidate in self._ranked()))
             self._draft(best[:2], is_bold=True)
             self._deepen(1, is_bold=True)
-        winner, *others = self._ranked()
-        near = [c for c in others if c.rank <= COMMITTEE_FACTOR * winner.rank]
-        committee = (winner, *near[: MAX_COMMITTEE - 1])
-        return Outcome(committee, tuple(candidate.score for candidate in self.candidates))
+
+    def _committee(self) -> tuple[Candidate, ...]:
+        """Return the best candidate and those near it; a bold one only if it stands its trial."""
+        timid = [c for c in self._ranked() if not c.member.is_bold]
+        bolder = (c for c in self._ranked() if c.member.is_bold and c.rank < timid[0].rank)
+        bold = next((c for c in bolder if self._repeats(c, than=timid[0])), None)
+        trusted = timid if bold is None else [bold, *timid]
+        limit = COMMITTEE_FACTOR * trusted[0].score.error
+        return tuple([c for c in trusted if c.score.error <= limit][:MAX_COMMITTEE])
+
+    def _repeats(self, bold: Candidate, *, than: Candidate) -> bool:
+        """Tell whether a bold member repeats its success, found afresh from a part of the data.
+
+        Cross-validation keeps to the crease that all data led to; here also the crease must be
+        found without the points that are then foretold.
+        """
+        fold = self._folds()
+        foretold = torch.zeros_like(fold, dtype=torch.bool)
+        errors = torch.zeros_like(bold.residuals)
+        z = Dataset(self.data.x, bold.transform.forward(self.data.y))
+        for k in range(N_TRIALS):
+            held = fold == k
+            part = z.without(held.nonzero()[:, 0])
+            model = bold.member.draft.fit(part, generator=self.generator)
+            if bold.member.final is not None:
+                model = bold.member.final.fit(part, generator=self.generator, start=model)
+            prediction = bold.transform.inverse(model.predict(z.x[held]))
+            errors[held] = self._relative(self.data.y[held] - prediction)
+            foretold |= held
+        claimed, rival = errors[foretold].abs().mean(), than.residuals[foretold].abs().mean()
+        return bool(BOLD_FACTOR * claimed < rival)
+
+    def _folds(self) -> Int64[Tensor, " n"]:
+        return torch.randperm(len(self.data), generator=self.generator) % N_FOLDS
+
+    def _relative(self, errors: Values) -> Float[Tensor, " n"]:
+        """Return errors in units of the output's spread, none of them beyond the worst."""
+        return (errors[:, 0] / spread_of(self.data.y)).nan_to_num(WORST).clamp(-WORST, WORST)
 
     def _ranked(self) -> list[Candidate]:
         return sorted(self.candidates, key=lambda candidate: candidate.rank)
@@ -221,27 +295,37 @@ class Contest:
         y = self.data.y
         z = Dataset(self.data.x, transform.forward(y))
         model = recipe.fit(z, generator=self.generator, start=start)
-        residuals, n_parameters = _judge(recipe, model, z, self.generator)
-        errors = (transform.inverse(z.y - residuals) - y).abs() / spread_of(y)
+        in_z, n_parameters = self._judge(recipe, model, z)
+        residuals = self._relative(y - transform.inverse(z.y - in_z))
         penalty = 1 + 4 * max(0.0, n_parameters / len(y) - 0.5)
-        error = penalty * float(errors.nan_to_num(WORST).clamp(max=WORST).mean())
+        error = penalty * float(residuals.abs().mean())
         score = Score(member.name, transform.name, error, n_parameters)
-        self.candidates.append(Candidate(member, transform, model, spread_of(z.y), score))
+        candidate = Candidate(member, transform, model, spread_of(z.y), residuals, score)
+        self.candidates.append(candidate)
+
+    def _judge(self, recipe: Surrogate, model: Model, z: Dataset) -> tuple[Values, int]:
+        """Return held-out residuals, by refits if the model cannot tell, and its parameters."""
+        if isinstance(model, CrossValidates):
+            return model.held_out_residuals(generator=self.generator), model.n_parameters[0]
+        fold, residuals = self._folds(), z.y.clone()
+        for k in range(min(N_FOLDS, len(z)) if len(z) > 1 else 0):
+            held = (fold == k).nonzero()[:, 0]
+            refit = recipe.fit(z.without(held), generator=self.generator, start=None)
+            residuals[held] = z.y[held] - refit.predict(z.x[held])
+        return residuals, 0
 
 
-def _judge(
-    recipe: Surrogate, model: Model, data: Dataset, generator: Generator, n_folds: int = 5
-) -> tuple[Values, int]:
-    """Return held-out residuals and the number of parameters; refit if the model cannot tell."""
-    if isinstance(model, CrossValidates):
-        return model.held_out_residuals(generator=generator), model.n_parameters[0]
-    fold = torch.randperm(len(data), generator=generator) % n_folds
-    residuals = data.y.clone()
-    for k in range(min(n_folds, len(data)) if len(data) > 1 else 0):
-        held = (fold == k).nonzero()[:, 0]
-        refit = recipe.fit(data.without(held), generator=generator, start=None)
-        residuals[held] = data.y[held] - refit.predict(data.x[held])
-    return residuals, 0
+def _stacked(committee: Sequence[Candidate]) -> Float[Tensor, " m"]:
+    """Return the weights with the least held-out error (stacking; Breiman 1996)."""
+    residuals = torch.stack([candidate.residuals for candidate in committee], dim=1)
+    size = float(residuals.abs().max())
+    if len(committee) == 1 or size == 0:
+        return torch.eye(len(committee), dtype=residuals.dtype)[0]
+    # one more equation, heavy enough to be met: the weights sum to one
+    heavy = torch.full_like(residuals[:1], 1e4)
+    matrix = torch.cat([residuals / size, heavy]).numpy()
+    weights, _ = nnls(matrix, np.append(np.zeros(len(residuals)), 1e4))
+    return torch.from_numpy(weights / weights.sum())
 
 
 def spread_of(y: Values) -> float:

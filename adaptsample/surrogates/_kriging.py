@@ -11,8 +11,8 @@ P = K^-1 - K^-1 F (F' K^-1 F)^-1 F' K^-1, a = P z and m = n - p,
     gradient = 1/2 tr((P - a a' m / z' a) dK)
     leave-one-out residual = a_i / P_ii,    its variance = sigma^2 / P_ii
 
-g is always estimated: exact data bring it down to its floor, and where rounding spoils the Cholesky
-factor the floor rises.
+Exact data bring an estimated g down to its floor, and where rounding spoils the Cholesky factor the
+floor rises.
 
 References:
     T. J. Santner, B. J. Williams and W. I. Notz (2018), The Design and Analysis of Computer
@@ -37,16 +37,16 @@ from adaptsample._types import Points
 from adaptsample.calibration import calibrated_scale
 from adaptsample.surrogates._bases import Orthonormal, chebyshev
 
-KernelName: TypeAlias = Literal["matern52", "rbf"]
+KernelName: TypeAlias = Literal["matern32", "matern52", "rbf"]
 
 SCALES = (1e-2, 1e3)
 """Range of the length-scales; the data fill [-1, 1]^d."""
 
-NOISE = (1e-14, 1e2)
-"""Range of the ratio of noise to signal variance."""
+NOISE, NO_NOISE = (1e-14, 1e2), (1e-14, 1e-8)
+"""Range of the ratio of noise to signal variance, and where values are taken for exact."""
 
 _START_SCALES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # times sqrt(d), the cube's size
-_START_NOISES = (1e-10, 1e-2)
+_START_NOISES = (1e-10, 1e-2)  # kept within the range
 _LOWEST_VARIANCE = 1e-28  # of standardised values: below it is rounding
 _LOWEST_PRECISION = 1e-9  # in units of the inverse signal variance
 _LOWEST_FREEDOM = 0.2  # share of the points that hyper-parameters leave over
@@ -59,6 +59,10 @@ def correlation(
     if kernel == "rbf":
         value = torch.exp(-squares / 2)
         return value, value
+    if kernel == "matern32":
+        s = torch.sqrt(3 * squares)
+        decay = torch.exp(-s)
+        return (1 + s) * decay, 3 * decay
     s = torch.sqrt(5 * squares)
     decay = torch.exp(-s)
     return (1 + s + s.square() / 3) * decay, 5 / 3 * (1 + s) * decay
@@ -88,12 +92,14 @@ class Kriging:
         z: standardised values.
         indices: Chebyshev multi-indices of the trend.
         kernel: name of the correlation function.
+        noise: range of g.
     """
 
     u: Points
     z: Float[Tensor, " n"]
     indices: Int64[Tensor, "p d"]
     kernel: KernelName
+    noise: tuple[float, float] = NOISE
 
     @cached_property
     def basis(self) -> Orthonormal:
@@ -159,7 +165,7 @@ class Kriging:
         starts = [
             torch.tensor([scale * d**0.5] * d + [noise], dtype=self.u.dtype).log()
             for scale in _START_SCALES
-            for noise in _START_NOISES
+            for noise in sorted({min(noise, self.noise[1]) for noise in _START_NOISES})
         ]
         starts += [] if start is None else [start]
         starts.sort(key=lambda theta: self.loss(theta)[0])
@@ -171,7 +177,7 @@ class Kriging:
             value, gradient = self.loss(torch.from_numpy(theta))
             return value, gradient.numpy()
 
-        ranges = [SCALES] * self.u.shape[1] + [NOISE]
+        ranges = [SCALES] * self.u.shape[1] + [self.noise]
         bounds = [(log(low), log(high)) for low, high in ranges]
         found = minimize(loss, start.numpy(), jac=True, method="L-BFGS-B", bounds=bounds)
         return Kriged(self, torch.from_numpy(found.x))

@@ -3,10 +3,15 @@
 No family is best for all functions. Each member of the portfolio is drafted, cheap ones first, with
 the output as it is and transformed (log, reciprocal, square root), and judged by the error of its
 held-out predictions in the units of the output. The best few get a second, longer fit; those near
-the best form a committee, whose disagreement shows where the choice is still open.
+the best form a committee, which predicts with the weights that have the least held-out error, and
+whose disagreement shows where the choice is still open.
 
 Two safeguards keep flexible members from winning by chance: an error counts for more if there are
-few points per parameter, and a *bold* member (several creases) must beat the others by a factor.
+few points per parameter, and a *bold* member (several creases, jumps) must stand a trial: found
+afresh from a part of the data it must foretell the rest better than the others do.
+
+In a loop the models near the best are refitted, and the whole portfolio is searched again only
+when the data has grown enough or the refits disappoint.
 """
 
 from collections.abc import Mapping
@@ -26,6 +31,7 @@ from adaptsample.surrogates._crease_forms import Kind
 from adaptsample.surrogates._transforms import TransformName
 from adaptsample.surrogates.crease import Crease
 from adaptsample.surrogates.gaussian_process import GaussianProcess
+from adaptsample.surrogates.jump import Jump
 from adaptsample.surrogates.polynomial import Polynomial
 
 TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
@@ -42,8 +48,14 @@ def _member(kind: Kind, *, after: str = "") -> Member:
 MEMBERS = (
     Member("polynomial", Polynomial(), is_smooth=True),
     Member("gaussian_process", GaussianProcess(), is_smooth=True),
+    Member(
+        "rough_gaussian_process",
+        GaussianProcess(kernels=("matern32",), trend=1, noisy=False),
+        is_smooth=True,
+    ),
     _member("abs"),
     *(_member(kind, after="crease_abs") for kind in BOLD_KINDS),
+    Member("jump", Jump(), is_bold=True),
 )
 
 
@@ -77,21 +89,21 @@ class Auto:
     def fit(
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
     ) -> "AutoModel":
-        """Choose for each output on its own; ``start``'s choice is refitted first."""
+        """Choose for each output on its own; what ``start`` found is refitted first."""
         begin, n_outputs = thread_time(), data.y.shape[1]
         outcomes = []
         for k in range(n_outputs):
             deadline = begin + self.seconds * (k + 1) / n_outputs
             one = Dataset(data.x, data.y[:, k : k + 1])
             contest = Contest(self.members, self.transforms, one, deadline, generator)
-            outcomes.append(contest.run(None if start is None else start.outcomes[k].winner))
+            outcomes.append(contest.run(None if start is None else start.outcomes[k]))
         return AutoModel(data, tuple(outcomes))
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class AutoModel:
-    """The winner for each output, and the candidates near it."""
+    """The best candidate for each output, and those near it, weighted."""
 
     data: Dataset
     outcomes: tuple[Outcome, ...]
@@ -108,38 +120,47 @@ class AutoModel:
 
     @property
     def choice(self) -> Mapping[str, Any]:
-        """The winner's score and all candidates', for each output, for the record."""
+        """The committee's scores and weights and all candidates' scores, for each output."""
         return {
-            "chosen": [vars(outcome.winner.score) for outcome in self.outcomes],
+            "chosen": [
+                [
+                    {**vars(candidate.score), "weight": weight}
+                    for candidate, weight in zip(
+                        outcome.committee, outcome.weights.tolist(), strict=True
+                    )
+                ]
+                for outcome in self.outcomes
+            ],
             "tried": [[vars(score) for score in outcome.scores] for outcome in self.outcomes],
         }
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:
-        """Predict by each output's winner."""
-        return torch.stack([outcome.winner.predict(x) for outcome in self.outcomes], dim=1)
+        """Predict by the weighted mean of each output's committee."""
+        return torch.stack([outcome.predict(x) for outcome in self.outcomes], dim=1)
 
     @accepts_arrays
     def committee(self, x: Points) -> Float[Tensor, "m n k"]:
         """Predict by all candidates near the best; where there are fewer, the winner repeats."""
-        n_members = max(len(outcome.committee) for outcome in self.outcomes)
-        columns = []
-        for outcome in self.outcomes:
-            padding = (outcome.winner,) * (n_members - len(outcome.committee))
-            predictions = [candidate.predict(x) for candidate in outcome.committee + padding]
-            columns.append(torch.stack(predictions))
-        return torch.stack(columns, dim=2)
+        columns = [outcome.committee_predictions(x) for outcome in self.outcomes]
+        n_members = max(len(column) for column in columns)
+        padded = [
+            torch.cat([column, column[:1].expand(n_members - len(column), -1)])
+            for column in columns
+        ]
+        return torch.stack(padded, dim=2)
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the winner's standard deviation and the committee's spread.
+        """Return the root mean square of the members' own deviations and their disagreement.
 
-        The root of the sum of their squares, in units of each output's spread.
+        That is the standard deviation of the mixture, in units of each output's spread.
         """
         columns = []
         for k, outcome in enumerate(self.outcomes):
             spread = spread_of(self.data.y[:, k : k + 1])
-            predictions = torch.stack([c.predict(x) / spread for c in outcome.committee])
-            disagreement = predictions.std(dim=0, correction=0)
-            columns.append(torch.hypot(outcome.winner.std(x) / spread, disagreement))
+            predictions = outcome.committee_predictions(x) / spread
+            own = torch.stack([candidate.std(x) for candidate in outcome.committee]) / spread
+            off = predictions - outcome.weights @ predictions
+            columns.append((outcome.weights @ (own.square() + off.square())).sqrt())
         return torch.stack(columns, dim=1)

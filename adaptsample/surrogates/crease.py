@@ -24,13 +24,21 @@ from adaptsample.surrogates._crease_fitted import FittedCrease, held_out_residua
 from adaptsample.surrogates._crease_forms import FORMS, Kind
 from adaptsample.surrogates._crease_search import Search, Seed
 
+_RICH = ((4, 2), (5, 3), (6, 3), (6, 4))
+
 FIRST_DEGREES: dict[Kind, tuple[tuple[int, ...], ...]] = {
-    "abs": ((1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (2, 4), (4, 4)),
-    "abs2": ((1, 1), (1, 2), (2, 2), (3, 3), (4, 4)),
-    "max": ((1, 1), (1, 2), (2, 2), (3, 3), (4, 4)),
-    "product": ((1, 1, 1), (2, 1, 2), (2, 2, 2), (3, 1, 3), (3, 2, 3)),
+    "abs": ((1, 1), (1, 2), (2, 2), (2, 3), (3, 3), (2, 4), (4, 4), *_RICH),
+    "abs2": ((1, 1), (1, 2), (2, 2), (3, 3), (4, 4), *_RICH),
+    "max": ((1, 1), (1, 2), (2, 2), (3, 3), (4, 4), *_RICH),
+    "product": (
+        *((1, 1, 1), (2, 2, 1), (1, 4, 1), (2, 2, 2), (3, 3, 2), (3, 2, 3), (4, 4, 2)),
+        *((5, 4, 3), (6, 4, 3), (6, 6, 2)),
+    ),
 }
-"""Degrees of a, then of the inner polynomials, in which a search starts."""
+"""Degrees of a, then of the inner polynomials, in which a search starts.
+
+Where the points suffice a rich smooth part keeps its waves from hiding the crease.
+"""
 
 MAX_SOLUTIONS = 8
 """Solutions that a model keeps, to continue from."""

@@ -17,7 +17,7 @@ from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._bases import InputScale, OutputScale, multi_indices
 from adaptsample.surrogates._conversion import accepts_arrays
-from adaptsample.surrogates._kriging import KernelName, Kriged, Kriging
+from adaptsample.surrogates._kriging import NO_NOISE, NOISE, KernelName, Kriged, Kriging
 
 _POINTS_PER_TERM = 5  # fewer, and the trend does harm
 
@@ -28,9 +28,12 @@ class GaussianProcess:
     """Universal kriging with one length-scale per variable and estimated noise.
 
     Args:
-        kernels: correlation functions to try, "matern52" or "rbf"; the likeliest is kept.
+        kernels: correlation functions to try, from the roughest "matern32" by "matern52" to "rbf";
+            the likeliest is kept.
         trend: highest degree of the polynomial trend; lower where the data are too few.
         n_starts: climbs of the likelihood for each kernel, from the best of a grid.
+        noisy: whether noise is looked for. False passes through all values: a few values of a rough
+            function are else easily taken for noise.
 
     Raises:
         ValueError: an unknown kernel, a negative degree, or no start.
@@ -39,6 +42,7 @@ class GaussianProcess:
     kernels: tuple[KernelName, ...] = get_args(KernelName)
     trend: int = 2
     n_starts: int = 2
+    noisy: bool = True
 
     def __post_init__(self) -> None:
         known = get_args(KernelName)
@@ -61,12 +65,13 @@ class GaussianProcess:
         del generator  # nothing is random
         inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
+        noise = NOISE if self.noisy else NO_NOISE
         indices = self._trend_indices(*u.shape)
         processes = []
         for k in range(z.shape[1]):
             theta = None if start is None else start.processes[k].theta
             candidates = [
-                Kriging(u, z[:, k], indices, kernel).fit(self.n_starts, theta)
+                Kriging(u, z[:, k], indices, kernel, noise).fit(self.n_starts, theta)
                 for kernel in self.kernels
             ]
             processes.append(min(candidates, key=lambda candidate: candidate.loss))

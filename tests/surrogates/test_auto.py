@@ -119,6 +119,72 @@ def test_a_bold_member_must_be_far_better():
     assert model.outcomes[0].winner.member is plain
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """A recipe that claims to have no error: it knows its own points, and nothing else."""
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "NearestModel":
+        del generator, start
+        return NearestModel(data)
+
+
+@dataclass(frozen=True)
+class NearestModel:
+    data: Dataset
+
+    @property
+    def n_parameters(self) -> tuple[int, ...]:
+        return (1,)
+
+    def held_out_residuals(self, *, generator: Generator) -> Tensor:
+        del generator
+        return torch.zeros_like(self.data.y)
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.data.y[torch.cdist(x, self.data.x).argmin(dim=1)]
+
+
+def test_a_bold_member_that_deceives_itself_does_not_stand_its_trial():
+    data = sample(lambda x: torch.sin(20 * x[:, :1] * x[:, 1:]), 60)
+    members = (Member("polynomial", Polynomial()), Member("nearest", Nearest(), is_bold=True))
+    model = fit(data, Auto(members=members, transforms=("identity",)))
+    assert [score.error for score in model.scores[0]][1] == 0
+    assert [c.member.name for c in model.outcomes[0].committee] == ["polynomial"]
+
+
+def test_members_that_err_in_opposite_ways_are_averaged():
+    data = sample(lambda x: torch.zeros_like(x[:, :1]) + (x[:, :1] > 0.5), 200)
+    members = (Member("low", Mean(offset=-0.3)), Member("high", Mean(offset=0.1)))
+    model = fit(data, Auto(members=members, transforms=("identity",)))
+    outcome = model.outcomes[0]
+    assert float(outcome.weights.sum()) == pytest.approx(1)
+    assert float(model.predict(data.x)[0]) == pytest.approx(float(data.y.mean()), abs=5e-3)
+    assert float(model.std(data.x)[0]) > 0.3
+    kept = model.choice["chosen"][0]
+    assert [member["weight"] for member in kept] == outcome.weights.tolist()
+
+
+def test_the_whole_portfolio_is_searched_again_when_the_data_has_grown():
+    members = (Member("polynomial", Polynomial()), Member("mean", Mean()))
+    recipe = Auto(members=members, transforms=("identity",))
+
+    def kink(x: Tensor) -> Tensor:
+        return (x[:, :1] - x[:, 1:]).abs()
+
+    first = fit(sample(kink, 50), recipe)
+    soon = fit(sample(kink, 54), recipe, start=first)
+    later = fit(sample(kink, 64), recipe, start=soon)
+    assert [len(model.scores[0]) for model in (first, soon, later)] == [2, 1, 3]
+
+
+def test_the_whole_portfolio_is_searched_again_when_the_refit_disappoints():
+    members = (Member("polynomial", Polynomial()), Member("mean", Mean()))
+    recipe = Auto(members=members, transforms=("identity",))
+    first = fit(sample(lambda x: x[:, :1], 50), recipe)
+    surprised = fit(sample(lambda x: torch.sin(40 * x[:, :1]), 51), recipe, start=first)
+    assert len(surprised.scores[0]) == 3
+
+
 def test_models_that_tell_nothing_are_judged_by_refits():
     data = sample(lambda x: x[:, :1] ** 3, 40)
     members = (Member("mean", Mean()), Member("polynomial", Polynomial()))

@@ -275,7 +275,7 @@ def test_recipes_are_read_from_text():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kernels": ("matern32",)}, "matern52"),
+        ({"kernels": ("matern12",)}, "matern52"),
         ({"kernels": "rbf"}, "tuple"),
         ({"kernels": ()}, "tuple"),
         ({"trend": -1}, "at least 0"),

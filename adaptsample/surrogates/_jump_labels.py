@@ -1,0 +1,85 @@
+"""Which side of the jump each point lies on: a soft step, fitted from many starts and hardened.
+
+A jump is invisible to gradients, so it is first softened: y = a + c sigmoid(phi / width), with
+polynomials a, c, phi of low degree and a width that shrinks while the fit continues. Only the signs
+of phi are kept.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from adaptsample._types import Points
+from adaptsample.surrogates._crease_fit import Problem, Structure
+from adaptsample.surrogates._crease_forms import Form, Inner, Signs
+
+Labels: TypeAlias = Bool[Tensor, " n"]
+"""True on the side where the jump is added."""
+
+DEGREES = ((1, 1, 1), (2, 1, 2), (2, 2, 2), (4, 1, 2), (6, 1, 2), (4, 0, 3))
+"""Degrees of a, c and phi; a large degree of a reveals small jumps."""
+
+WIDTHS = (0.6, 0.3, 0.12, 0.05)
+"""Widths of the step, where phi has root mean square 1."""
+
+N_STARTS, N_STEPS, SHARE, N_KEPT = 24, 15, 0.5, 3
+"""Starts in each basis, steps of minimisation at each width, starts that go on, labels kept."""
+
+
+def _soft_step(width: float, inner: Inner, signs: Signs) -> tuple[Float[Tensor, "*batch n"], Inner]:
+    del signs  # the height has a sign of its own
+    height, level = inner.unbind(dim=-2)
+    step = torch.sigmoid(level / width)
+    return height * step, torch.stack([step, height * step * (1 - step) / width], dim=-2)
+
+
+def soft_labels(
+    u: Points, z: Float[Tensor, " n"], *, limit: int, generator: Generator
+) -> Iterator[list[Labels]]:
+    """Yield, basis by basis, the labels of the best soft steps.
+
+    Args:
+        u: scaled points.
+        z: standardised values.
+        limit: the largest number of parameters.
+        generator: the source of the starts.
+    """
+    for degrees in DEGREES:
+        structure = Structure.isotropic("total", degrees, u.shape[1])
+        indices = structure.indices(limit)
+        if indices is None or sum(len(index) for index in indices) > limit:
+            continue
+        problem = Problem.of(_form(WIDTHS[0]), structure, indices, u, z)
+        signs = torch.ones(N_STARTS, 2, dtype=z.dtype)
+        thetas = 0.5 * torch.cat(
+            [
+                torch.randn(
+                    N_STARTS, len(basis.to_coefficients), dtype=z.dtype, generator=generator
+                )
+                @ basis.from_coefficients.T
+                for basis in problem.inner
+            ],
+            dim=1,
+        )
+        rmse = torch.zeros(N_STARTS, dtype=z.dtype)
+        for width in WIDTHS:
+            problem = Problem(
+                _form(width), structure, indices, problem.columns, z, problem.outer, problem.inner
+            )
+            height, level = problem.split(thetas)
+            size = (level.square().sum(dim=1, keepdim=True) / len(z)).sqrt().clamp_min(1e-12)
+            thetas, rmse = problem.minimise(
+                torch.cat([height, level / size], dim=1), signs[: len(thetas)], N_STEPS
+            )
+            kept = rmse.argsort()[: max(N_KEPT, int(SHARE * len(rmse)))]
+            thetas, rmse = thetas[kept], rmse[kept]
+        levels = problem.split(thetas)[1] @ problem.inner[1].q.T
+        yield [level > 0 for level in levels[:N_KEPT]]
+
+
+def _form(width: float) -> Form:
+    return Form(partial(_soft_step, width), groups=(0, 1), is_piecewise_linear=False)

@@ -1,0 +1,240 @@
+"""Jump surrogates."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from adaptsample.data import Dataset
+from adaptsample.domain import Box
+from adaptsample.randomness import derive_generator
+from adaptsample.surrogates._bases import InputScale, chebyshev
+from adaptsample.surrogates._contest import CrossValidates
+from adaptsample.surrogates._jump_boundary import MAX_DEGREE, choose, separate
+from adaptsample.surrogates._jump_fitted import FittedJump
+from adaptsample.surrogates._jump_sides import climb, relabelled
+from adaptsample.surrogates.jump import Jump, JumpModel
+from adaptsample.surrogates.polynomial import Polynomial
+
+SQUARE = Box({"x": (0, 1), "y": (0, 1)})
+Function = Callable[[Tensor, Tensor], Tensor]
+
+
+def sample(n: int, *functions: Function, seed: int = 0) -> Dataset:
+    x = SQUARE.sobol(n, generator=derive_generator(seed, "initial"))
+    return Dataset(x, torch.stack([f(*x.T) for f in functions], dim=1))
+
+
+def fit(data: Dataset, seed: int = 0, start: JumpModel | None = None) -> JumpModel:
+    return Jump().fit(data, generator=derive_generator(seed, "fit"), start=start)
+
+
+def errors(model: JumpModel, f: Function) -> Tensor:
+    x = SQUARE.grid(101)
+    y = f(*x.T)
+    return (model.predict(x)[:, 0] - y).abs() / y.std()
+
+
+def above(x: Tensor, y: Tensor) -> Tensor:
+    return y - 0.7 * x > 0.2
+
+
+def polynomial(x: Tensor, y: Tensor) -> Tensor:
+    return x**2 - x * y + 0.5 * y
+
+
+def linear_jump(x: Tensor, y: Tensor) -> Tensor:
+    return polynomial(x, y) + (1 + x) * above(x, y)
+
+
+def round_jump(x: Tensor, y: Tensor) -> Tensor:
+    return torch.sin(3 * x) + y**2 + 2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.09)
+
+
+def jump_of(model: JumpModel, k: int = 0) -> FittedJump:
+    solution = model.solutions[k]
+    assert isinstance(solution, FittedJump)
+    return solution
+
+
+def test_both_sides_of_a_polynomial_with_a_linear_jump_are_exact():
+    data = sample(50, linear_jump)
+    model = fit(data)
+    x = SQUARE.grid(31)
+    u, spread = model.inputs(x), float(model.outputs.spread[0])
+    sides = jump_of(model).sides
+    below = sides.below(u) * spread + model.outputs.location[0]
+    other = below + sides.height(u) * spread
+    low, high = torch.minimum(below, other), torch.maximum(below, other)
+    torch.testing.assert_close(low, polynomial(*x.T), atol=1e-10, rtol=0)
+    torch.testing.assert_close(high, polynomial(*x.T) + 1 + x[:, 0], atol=1e-10, rtol=0)
+    torch.testing.assert_close(model.predict(data.x), data.y, atol=1e-10, rtol=0)
+
+
+def test_the_boundary_is_located_better_by_more_points():
+    mean = [float(errors(fit(sample(n, round_jump)), round_jump).mean()) for n in (60, 180)]
+    assert mean[1] < 0.5 * mean[0]
+    assert mean[1] < 0.03
+
+
+def test_a_small_jump_on_a_wave_is_found():
+    def f(x: Tensor, y: Tensor) -> Tensor:
+        return torch.exp(x) * torch.sin(3 * y) + 0.3 * (x + 0.6 * y > 0.8)
+
+    error = errors(fit(sample(60, f)), f)
+    assert float(error.median()) < 1e-3
+    assert float(error.mean()) < 0.03
+
+
+@pytest.mark.parametrize("f", [linear_jump, round_jump])
+def test_all_members_separate_the_labels(f: Function):
+    model = fit(sample(80, f))
+    solution = jump_of(model)
+    u = model.inputs(sample(80, f).x)
+    sides = solution.sides.labels.double()
+    assert bool((solution.boundary.votes(u) == sides).all())
+    assert bool((solution.boundary.side(u) == sides).all())
+    assert len(solution.boundary.members.unique(dim=0)) > 32
+    assert float(solution.boundary.members.abs().max()) <= 1
+
+
+def test_members_disagree_between_the_points_and_nowhere_else():
+    data = sample(80, linear_jump)
+    model = fit(data)
+    x = SQUARE.grid(41)
+    members = model.committee(x)
+    assert members.shape == (64, len(x), 1)
+    disagreement = members.std(dim=0)[:, 0]
+    distance = (x[:, 1] - 0.7 * x[:, 0] - 0.2).abs()
+    assert float(disagreement[distance > 0.2].max()) < 1e-9
+    assert float(disagreement[distance < 0.01].mean()) > 0.05
+    assert float(model.committee(data.x).std(dim=0).max()) < 1e-9
+    wrong = errors(model, linear_jump) > 0.1
+    std = model.std(SQUARE.grid(101))[:, 0]
+    assert float(std[wrong].mean()) > 10 * float(std[~wrong].mean())
+
+
+def test_the_polynomial_is_the_answer_where_nothing_jumps():
+    def f(x: Tensor, y: Tensor) -> Tensor:
+        return torch.exp(x) * torch.sin(3 * y)
+
+    data = sample(60, f)
+    model = fit(data)
+    expected = Polynomial().fit(data, generator=derive_generator(0, "fit"))
+    x = SQUARE.grid(21)
+    assert model.has_jump == (False,)
+    assert model.n_parameters == expected.n_parameters
+    torch.testing.assert_close(model.predict(x), expected.predict(x), atol=1e-9, rtol=0)
+    torch.testing.assert_close(model.std(x), expected.std(x), atol=1e-9, rtol=0)
+    assert model.committee(x).shape == (64, len(x), 1)
+
+
+def test_noise_is_not_taken_for_a_jump():
+    x = SQUARE.sobol(60, generator=derive_generator(0, "initial"))
+    noise = torch.randn(60, 1, dtype=torch.float64, generator=derive_generator(0, "noise"))
+    model = fit(Dataset(x, noise))
+    claimed = model.held_out_residuals(generator=derive_generator(0, "folds")).abs().mean()
+    assert float(claimed) > 0.6 * float(noise.abs().mean())
+
+
+def test_outputs_are_fitted_each_on_its_own():
+    data = sample(80, linear_jump, polynomial, round_jump)
+    model = fit(data)
+    assert model.has_jump == (True, False, True)
+    assert model.predict(data.x).shape == (80, 3)
+    assert model.std(data.x).shape == (80, 3)
+    assert model.committee(data.x).shape == (64, 80, 3)
+    assert model.n_parameters[1] == 6
+    torch.testing.assert_close(model.predict(data.x), data.y, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("f", "n"), [(linear_jump, 60), (round_jump, 60), (round_jump, 120)])
+def test_the_held_out_error_is_not_far_below_the_true_one(f: Function, n: int):
+    model = fit(sample(n, f))
+    assert isinstance(model, CrossValidates)
+    held_out = model.held_out_residuals(generator=derive_generator(0, "folds"))
+    claimed = float(held_out.abs().mean() / sample(n, f).y.std())
+    true = float(errors(model, f).mean())
+    assert true < 2 * claimed
+    assert claimed < 10 * true
+
+
+def test_a_fit_is_a_function_of_data_and_generator():
+    data, x = sample(50, linear_jump), SQUARE.grid(21)
+    first, again, other = (
+        Jump(seconds=0).fit(data, generator=derive_generator(seed, "fit")).committee(x)
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_a_jump_is_continued_at_more_points():
+    before = fit(sample(60, linear_jump))
+    data = sample(90, linear_jump)
+    labels = before.labels(data, 0)[0]
+    assert bool((labels == above(*data.x.T)).all() or (labels != above(*data.x.T)).all())
+    after = fit(data, start=before)
+    assert jump_of(after).degree <= jump_of(before).degree
+    torch.testing.assert_close(after.predict(data.x), data.y, atol=1e-10, rtol=0)
+
+
+def test_wrong_labels_are_corrected():
+    data = sample(80, linear_jump)
+    u, z = InputScale.of(data.x)(data.x), data.y[:, 0]
+    right = above(*data.x.T)
+    wrong = right.clone()
+    wrong[:3] = ~wrong[:3]
+    sides = relabelled(u, z, climb(u, z, wrong, limit=40))
+    assert bool((sides.labels == right).all())
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_the_lowest_separating_degree_is_found(degree: int):
+    u = 2 * SQUARE.sobol(300, generator=derive_generator(0, "initial")) - 1
+    level = torch.cos(degree * torch.arccos(u[:, 0])) + 0.1 * u[:, 1] - 0.05
+    boundary = separate(u, level > 0, limit=100)
+    assert boundary is not None
+    assert boundary.degree == degree
+
+
+def test_labels_without_order_cannot_be_separated():
+    u = 2 * SQUARE.sobol(200, generator=derive_generator(0, "initial")) - 1
+    labels = torch.rand(200, generator=derive_generator(0, "labels")) > 0.5
+    assert separate(u, labels, limit=66) is None
+
+
+def test_an_axis_that_does_not_matter_is_dropped_from_the_boundary():
+    u = 2 * SQUARE.sobol(100, generator=derive_generator(0, "initial")) - 1
+    generator, labels = derive_generator(0, "fit"), u[:, 0] > 0.2
+    first = separate(u, labels, limit=33)
+    assert first is not None
+    fold = torch.arange(100) % 20
+    chosen, wrong = choose(
+        first, u, labels, fold, limit=33, deadline=torch.inf, generator=generator
+    )
+    assert chosen.degrees == (1, 0)
+    assert max(chosen.degrees) <= MAX_DEGREE
+    assert float(wrong.mean()) < 0.05
+
+
+def test_other_side_residuals_are_those_of_a_refit_without_the_point():
+    data = sample(40, linear_jump)
+    u, labels = 2 * data.x - 1, above(*data.x.T)
+    z = data.y[:, 0] + 0.1 * torch.sin(20 * u[:, 0])
+    sides = climb(u, z, labels, limit=20)
+    other = sides.other_loo(u, z)
+    for i in (0, 7):
+        held = torch.arange(40) == i
+        refit = sides.without(u, z, held)
+        there = 0.0 if bool(labels[i]) else 1.0
+        predicted = refit.below(u[held]) + there * refit.height(u[held])
+        torch.testing.assert_close(other[held], z[held] - predicted, atol=1e-9, rtol=1e-7)
+
+
+def test_no_time_still_gives_a_model():
+    data = sample(60, linear_jump)
+    model = Jump(seconds=0).fit(data, generator=derive_generator(0, "fit"))
+    assert model.has_jump == (True,)
+    assert chebyshev(model.inputs(data.x), jump_of(model).boundary.indices).shape[0] == 60
