@@ -25,5 +25,6 @@ from adaptsample.surrogates.protocol import Model as Model
 from adaptsample.surrogates.protocol import SupportsCommittee as SupportsCommittee
 from adaptsample.surrogates.protocol import SupportsFeatures as SupportsFeatures
 from adaptsample.surrogates.protocol import SupportsGradient as SupportsGradient
+from adaptsample.surrogates.protocol import SupportsNoise as SupportsNoise
 from adaptsample.surrogates.protocol import SupportsStd as SupportsStd
 from adaptsample.surrogates.protocol import Surrogate as Surrogate

@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -22,12 +23,13 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
 from adaptsample import derive_generator
 from adaptsample.training import GradientDescent
 from adaptsample.training.losses import Samples
-from adaptsample.training.network import initial_parameters, split
+from adaptsample.training.network import initial_parameters
+from benchmarks._source import WIDTHS, module
 
-WIDTHS = [2, 30, 30, 1]
 RECIPE = GradientDescent(learning_rate=0.001, decay=1.0)
 
 
@@ -70,17 +72,6 @@ def peak(case: Case) -> Samples:
         slopes = slopes[:0]
     dtype = getattr(torch, case.dtype)
     return Samples(*(part.to(dtype) for part in (x, y, slopes, torch.ones_like(slopes))))
-
-
-def module(theta: Tensor) -> nn.Sequential:
-    """Return the network as torch's own layers."""
-    parts: list[nn.Module] = []
-    for weight, bias in zip(*split(theta, WIDTHS), strict=True):
-        n_in, n_out = weight.shape
-        linear = nn.Linear(n_in, n_out, dtype=theta.dtype)
-        linear.weight.data, linear.bias.data = weight.T.clone(), bias.clone()
-        parts += [linear, nn.Tanh()]
-    return nn.Sequential(*parts[:-1])
 
 
 def train_eagerly(network: nn.Sequential, samples: Samples, steps: int) -> list[float]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import thread_time
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
@@ -11,10 +10,11 @@ from jaxtyping import Float, Int64
 from scipy.optimize import nnls
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._transforms import Transform, TransformName
-from adaptsample.surrogates.protocol import Model, SupportsStd, Surrogate
+from adaptsample.surrogates.protocol import Model, SupportsNoise, SupportsStd, Surrogate
 
 EXACT = 1e-9
 """A cross-validated error below this ends the search."""
@@ -127,6 +127,13 @@ class Candidate:
         """Predict in the units of the output."""
         return self.transform.inverse(self.model.predict(x))[:, 0]
 
+    @property
+    def noise_std(self) -> Float[Tensor, ""] | None:
+        """Standard deviation of the noise in the units of the output, if the model tells."""
+        if not isinstance(self.model, SupportsNoise) or self.transform.name != "identity":
+            return None
+        return self.model.noise_std[0]
+
     def std(self, x: Points) -> Float[Tensor, " n"]:
         """Return the model's standard deviation in the units of the output; 0 if it has none."""
         if not isinstance(self.model, SupportsStd):
@@ -158,6 +165,12 @@ class Outcome:
         """The best candidate."""
         return self.committee[0]
 
+    @property
+    def noise_std(self) -> Float[Tensor, ""]:
+        """Standard deviation of the noise, by the members that tell; NaN if none does."""
+        told = [c.noise_std for c in self.committee if c.noise_std is not None]
+        return torch.stack(told).square().mean().sqrt() if told else torch.tensor(torch.nan)
+
     def committee_predictions(self, x: Points) -> Float[Tensor, "m n"]:
         """Predict by each member."""
         return torch.stack([candidate.predict(x) for candidate in self.committee])
@@ -176,7 +189,7 @@ class Contest:
         members: Sequence[Member],
         transforms: Sequence[TransformName],
         data: Dataset,
-        deadline: float,
+        deadline: Deadline,
         generator: Generator,
     ) -> None:
         self.members, self.data = members, data
@@ -256,7 +269,7 @@ class Contest:
     def _is_over(self) -> bool:
         if not self.candidates:
             return False
-        return thread_time() > self.deadline or any(c.is_exact for c in self.candidates)
+        return self.deadline.is_over or any(c.is_exact for c in self.candidates)
 
     def _continue(self, previous: Candidate) -> None:
         """Refit the winner of the model before, from where it was."""

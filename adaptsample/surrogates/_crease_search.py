@@ -8,13 +8,13 @@ as long as the leave-one-out score falls (starts in large bases mostly fail).
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from time import thread_time
 from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points
 from adaptsample.surrogates._crease_fit import Problem, Structure, Thetas
 from adaptsample.surrogates._crease_fitted import EXACT, FittedCrease, finish
@@ -53,7 +53,7 @@ class Search:
         z: standardised values.
         max_share: the largest number of parameters per point.
         n_starts: random starts in each basis.
-        deadline: CPU time of this thread, in seconds, after which no stage begins.
+        deadline: after which no stage begins.
         generator: the source of the starts.
     """
 
@@ -65,7 +65,7 @@ class Search:
         *,
         max_share: float,
         n_starts: int,
-        deadline: float,
+        deadline: Deadline,
         generator: Generator,
     ) -> None:
         self.form, self.u, self.z = form, u, z
@@ -99,7 +99,7 @@ class Search:
                 for level, theta, basis in zip(seed.levels, thetas, problem.inner, strict=False):
                     theta[start] = level @ basis.q
             found += self._halve(problem, torch.cat(thetas, dim=1), signs)
-            if found and (found[-1].is_exact or thread_time() > self.deadline):
+            if found and (found[-1].is_exact or self.deadline.is_over):
                 break
         return sorted(found or [self._constant()], key=lambda crease: crease.score)
 
@@ -128,7 +128,7 @@ class Search:
         """
         best = current = crease
         stale = 0
-        while stale < 3 and not best.is_exact and thread_time() < self.deadline:
+        while stale < 3 and not best.is_exact and not self.deadline.is_over:
             seed = Seed.of(current, self.u)
             tried = [
                 refined

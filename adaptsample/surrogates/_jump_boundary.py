@@ -13,7 +13,6 @@ The box halves with each degree: of two boundaries the plainer one is the more l
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from time import thread_time
 from typing import final
 
 import torch
@@ -21,6 +20,7 @@ from jaxtyping import Float, Int64
 from scipy.optimize import linprog
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points
 from adaptsample.surrogates._bases import Degrees, chebyshev, multi_indices
 from adaptsample.surrogates._jump_labels import Labels
@@ -152,7 +152,7 @@ def choose(
     fold: Int64[Tensor, " n"],
     *,
     limit: int,
-    deadline: float,
+    deadline: Deadline,
     generator: Generator,
 ) -> tuple[Boundary, Float[Tensor, " n"]]:
     """Change the degrees as long as fewer members err about points that were left out.
@@ -166,7 +166,7 @@ def choose(
         labels: the side of each point.
         fold: which points are left out together.
         limit: the largest number of coefficients.
-        deadline: a time of the thread's processor clock after which no degrees are tried.
+        deadline: after which no degrees are tried.
         generator: the source of the walks.
 
     Returns:
@@ -181,7 +181,7 @@ def choose(
     while True:
         better: list[tuple[float, tuple[Boundary, Float[Tensor, " n"]]]] = []
         for degrees, needed in _moves(best[0].degrees):
-            if degrees in tried or thread_time() > deadline:
+            if degrees in tried or deadline.is_over:
                 continue
             tried.add(degrees)
             boundary = separate_by(u, labels, degrees, limit=limit)

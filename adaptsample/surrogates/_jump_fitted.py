@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points
 from adaptsample.data import Dataset
 from adaptsample.surrogates._jump_boundary import N_MEMBERS, Boundary, choose
@@ -44,7 +45,7 @@ class FittedJump:
         z: Float[Tensor, " n"],
         *,
         limit: int,
-        deadline: float,
+        deadline: Deadline,
         generator: Generator,
     ) -> "FittedJump":
         """Sample the boundary, and cross-validate sides and boundary.
@@ -55,7 +56,7 @@ class FittedJump:
             u: scaled points.
             z: standardised values.
             limit: the largest number of coefficients of a boundary.
-            deadline: a time of the thread's processor clock after which no degrees are tried.
+            deadline: after which no degrees are tried.
             generator: the source of folds and boundaries.
         """
         fold = torch.randperm(len(u), generator=generator) % N_FOLDS

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from time import thread_time
 from typing import final
 
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points
 from adaptsample.surrogates._bases import score
 from adaptsample.surrogates._jump_boundary import Boundary, separate
@@ -44,7 +44,7 @@ class Search:
         u: scaled points.
         z: standardised values.
         limit: the largest number of coefficients of the sides.
-        deadline: a time of the thread's processor clock after which no stage begins.
+        deadline: after which no stage begins.
         generator: the source of starts, folds and boundaries.
     """
 
@@ -54,7 +54,7 @@ class Search:
         z: Float[Tensor, " n"],
         *,
         limit: int,
-        deadline: float,
+        deadline: Deadline,
         generator: Generator,
     ) -> None:
         self.u, self.z, self.limit = u, z, limit
@@ -91,7 +91,7 @@ class Search:
         found: list[Labels] = []
         for labels in soft_labels(self.u, self.z, limit=self.limit, generator=self.generator):
             found += labels
-            if thread_time() > self.deadline:
+            if self.deadline.is_over:
                 break
         quick = [
             quick_fit(self.u, self.z, labels, limit=self.limit) for labels in self._distinct(found)
@@ -111,7 +111,7 @@ class Search:
     def _best(self, found: list[Labels]) -> Candidate | None:
         candidates: list[Candidate] = []
         for labels in found:
-            if candidates and thread_time() > self.deadline:
+            if candidates and self.deadline.is_over:
                 break
             candidate = self._fitted(labels)
             if candidate is not None:

@@ -23,7 +23,7 @@ References:
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
+from math import log, sqrt
 from typing import Literal, NamedTuple, TypeAlias, final
 
 import numpy as np
@@ -223,6 +223,11 @@ class Kriged:
         scale = calibrated_scale(self.loo, (self.solved.variance / self._loo_precision).sqrt())
         n_parameters = len(self.theta) + 1  # sigma is the other one
         return scale / max(1 - n_parameters / len(self.loo), _LOWEST_FREEDOM)
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise."""
+        return sqrt(self.solved.noise * self.solved.variance)
 
     @property
     def _loo_precision(self) -> Float[Tensor, " n"]:

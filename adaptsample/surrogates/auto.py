@@ -16,13 +16,13 @@ when the data has grown enough or the refits disappoint.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from time import thread_time
 from typing import Any, final
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._contest import Contest, Member, Outcome, Score, spread_of
@@ -47,13 +47,13 @@ def _member(kind: Kind, *, after: str = "") -> Member:
 
 MEMBERS = (
     Member("polynomial", Polynomial(), is_smooth=True),
+    _member("abs"),
     Member("gaussian_process", GaussianProcess(), is_smooth=True),
     Member(
         "rough_gaussian_process",
         GaussianProcess(kernels=("matern32",), trend=1, noisy=False),
         is_smooth=True,
     ),
-    _member("abs"),
     *(_member(kind, after="crease_abs") for kind in BOLD_KINDS),
     Member("jump", Jump(), is_bold=True),
 )
@@ -90,10 +90,10 @@ class Auto:
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
     ) -> "AutoModel":
         """Choose for each output on its own; what ``start`` found is refitted first."""
-        begin, n_outputs = thread_time(), data.y.shape[1]
+        n_outputs = data.y.shape[1]
         outcomes = []
         for k in range(n_outputs):
-            deadline = begin + self.seconds * (k + 1) / n_outputs
+            deadline = Deadline.after(self.seconds / n_outputs)
             one = Dataset(data.x, data.y[:, k : k + 1])
             contest = Contest(self.members, self.transforms, one, deadline, generator)
             outcomes.append(contest.run(None if start is None else start.outcomes[k]))
@@ -133,6 +133,11 @@ class AutoModel:
             ],
             "tried": [[vars(score) for score in outcome.scores] for outcome in self.outcomes],
         }
+
+    @property
+    def noise_std(self) -> Float[Tensor, " k"]:
+        """Standard deviation of the noise as the committee sees it; NaN where no member does."""
+        return torch.stack([outcome.noise_std for outcome in self.outcomes])
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:

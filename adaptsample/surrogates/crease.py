@@ -8,13 +8,13 @@ functions, and a few dozen evaluations often give all the digits that there are.
 """
 
 from dataclasses import dataclass
-from time import thread_time
 from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._bases import RULES, InputScale, OutputScale
@@ -78,10 +78,10 @@ class Crease:
         """
         inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
-        begin, n_outputs = thread_time(), z.shape[1]
+        n_outputs = z.shape[1]
         solutions = []
         for k in range(n_outputs):
-            deadline = begin + self.seconds * (k + 1) / n_outputs
+            deadline = Deadline.after(self.seconds / n_outputs)
             search = self._search(self.kind, u, z[:, k], deadline, generator)
             before = [] if start is None else start.seeds(data.x, k)
             found = search.continued([seed for seed in before if seed.form is search.form])
@@ -92,7 +92,12 @@ class Crease:
         return CreaseModel(inputs, outputs, data, tuple(solutions))
 
     def _search(
-        self, kind: Kind, u: Points, z: Float[Tensor, " n"], deadline: float, generator: Generator
+        self,
+        kind: Kind,
+        u: Points,
+        z: Float[Tensor, " n"],
+        deadline: Deadline,
+        generator: Generator,
     ) -> Search:
         return Search(
             FORMS[kind],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final, get_args
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from adaptsample._types import Points, Values
@@ -103,6 +103,12 @@ class GaussianProcessModel:
     def n_parameters(self) -> tuple[int, ...]:
         """Number of hyper-parameters and trend coefficients, for each output."""
         return tuple(len(p.theta) + p.data.basis.rank for p in self.processes)
+
+    @property
+    def noise_std(self) -> Float[Tensor, " k"]:
+        """Standard deviation of each output's noise, in the units of the data."""
+        stds = torch.tensor([p.noise_std for p in self.processes], dtype=torch.float64)
+        return stds * self.outputs.spread
 
     @property
     def loo_residuals(self) -> Values:

@@ -8,13 +8,13 @@ are right shows in the sides: wrong ones cannot be fitted.
 """
 
 from dataclasses import dataclass
-from time import thread_time
 from typing import TypeAlias, final
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._bases import InputScale, OutputScale
@@ -54,11 +54,11 @@ class Jump:
         """
         inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
-        begin, n_outputs = thread_time(), z.shape[1]
+        n_outputs = z.shape[1]
         solutions: list[Fitted] = []
         for k in range(n_outputs):
             smooth = Smooth.of(u, z[:, k], generator=generator)
-            deadline = begin + self.seconds * (k + 1) / n_outputs
+            deadline = Deadline.after(self.seconds / n_outputs)
             limit = max(2, int(self.max_share * len(z)))
             jump = None
             if len(z) >= MIN_POINTS and not smooth.is_exact:

@@ -41,6 +41,15 @@ class SupportsStd(Model, Protocol):
 
 
 @runtime_checkable
+class SupportsNoise(Model, Protocol):
+    """A model that tells noise from what it fits."""
+
+    @property
+    def noise_std(self) -> Float[Tensor, " k"]:
+        """Standard deviation of each output's noise, in the units of the data."""
+
+
+@runtime_checkable
 class SupportsCommittee(Model, Protocol):
     """A model made of several."""
 
