@@ -12,7 +12,9 @@ from adaptsample.registry import describe, label, make_surrogate, surrogates
 
 # The same classes with less work than their defaults; whatever is not here is tested as it is.
 QUICK = {
-    "mlp": "mlp(hidden=(8, 8), training=gradient_descent(steps=300, continued_steps=50))",
+    "mlp": "mlp(training=levenberg_marquardt(starts=2, iterations=60, continued_iterations=30))",
+    "committee": "committee(n_members=3, surrogate=mlp(hidden=(8, 8), "
+    "training=levenberg_marquardt(starts=1, iterations=60, continued_iterations=30)))",
     "auto": "auto(transforms=('identity',))",
     "crease": "crease(n_starts=20)",
 }

@@ -61,12 +61,16 @@ def determined(jacobian: Tensor, precision: Tensor) -> tuple[Tensor, bool]:
         gram = torch.mm(jacobian / precision, jacobian.t())
         gram.diagonal().add_(1.0)
         factor, info = torch.linalg.cholesky_ex(gram)
+        if int(info) != 0:
+            return precision, False
         whitened = torch.linalg.solve_triangular(factor, jacobian, upper=False)
-        return (whitened * whitened).sum(0) / precision, int(info) == 0
+        return (whitened * whitened).sum(0) / precision, True
     gram = torch.mm(jacobian.t(), jacobian)
     gram.diagonal().add_(precision)
     factor, info = torch.linalg.cholesky_ex(gram)
-    return 1 - precision * torch.cholesky_inverse(factor).diagonal(), int(info) == 0
+    if int(info) != 0 or bool((factor.diagonal() == 0).any()):
+        return precision, False
+    return 1 - precision * torch.cholesky_inverse(factor).diagonal(), True
 
 
 def reestimate(
@@ -88,7 +92,10 @@ def reestimate(
     gamma = torch.zeros(n_groups, dtype=theta.dtype).index_add_(0, groups, share)
     square = torch.zeros(n_groups, dtype=theta.dtype).index_add_(0, groups, theta * theta)
     alpha = (gamma / square.clamp(min=1e-300)).clamp(min=1e-10, max=max_alpha)
-    beta = (prior.n_observed - float(gamma.sum())) / max(float(residual.dot(residual)), 1e-300)
+    n_left = prior.n_observed - float(gamma.sum())
+    beta = prior.beta
+    if n_left > 1e-9 * prior.n_observed:  # or else it is rounding
+        beta = n_left / max(float(residual.dot(residual)), 1e-300)
     floor = 0.0
     if iteration < warm_up + ramp:
         floor = 100 * 10 ** ((iteration - warm_up) / 8)

@@ -8,10 +8,6 @@ u = t W of z and t = u s'(z) of a, and needs no graph and no loop over points:
 
     row of W_l = a_(l-1) g^T + t_(l-1) h^T,     row of b_l = g,
     g <- (g W_l^T) s'(z) + (h W_l^T) u s''(z),  h <- (h W_l^T) s'(z).
-
-Each hidden layer has its own activation here. Besides those of `network` there are two that make
-creases: ``abs``, sqrt(z^2 + smoothing^2), which is |z| once the smoothing has gone, and ``crease``,
-the same on the first unit of a layer and the identity on the rest.
 """
 
 from typing import NamedTuple
@@ -19,10 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from adaptsample.training import network
-from adaptsample.training.network import Layers, split
-
-CREASES = ("abs", "crease")
+from adaptsample.training.network import Layers, activate, curvature, split, times_slope
 
 
 class Problem(NamedTuple):
@@ -55,38 +48,6 @@ class Propagation(NamedTuple):
     outputs: Tensor
 
 
-def activate(activation: str, z: Tensor, smoothing: float) -> Tensor:
-    """Return s(z)."""
-    if activation == "abs":
-        return torch.sqrt(z * z + smoothing * smoothing)
-    if activation == "crease":
-        rounded = torch.sqrt(z[:, :1] * z[:, :1] + smoothing * smoothing)
-        return torch.cat([rounded, z[:, 1:]], dim=1)
-    a = torch.empty_like(z)
-    network.activate(activation, z, a)
-    return a
-
-
-def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor) -> Tensor:
-    """Write g * s'(z) into g and return it, where a = s(z) and both broadcast against g."""
-    if activation == "abs":
-        return g.mul_(z / a.clamp(min=1e-300))
-    if activation == "crease":  # z = a where the unit is the identity, also where both are 0
-        return g.mul_(torch.where(z == a, torch.ones_like(z), z / a.clamp(min=1e-300)))
-    network.times_slope(activation, g, z, a, g)
-    return g
-
-
-def curvature(activation: str, z: Tensor, a: Tensor, smoothing: float) -> Tensor:
-    """Return s''(z), where a = s(z)."""
-    if activation in ("abs", "crease"):
-        bend = smoothing * smoothing / (a * a * a).clamp(min=1e-300)
-        if activation == "crease":
-            bend[:, 1:] = 0.0
-        return bend
-    return network.curvature(activation, z, a)
-
-
 def propagate(layers: Layers, problem: Problem) -> Propagation:
     """Carry values, and tangents where derivatives are compared, through the network."""
     informed = problem.targets.size(0) > 1
@@ -96,10 +57,12 @@ def propagate(layers: Layers, problem: Problem) -> Propagation:
     tangents: list[Tensor] = []
     for i, activation in enumerate(problem.activations):
         z.append(torch.addmm(layers.biases[i], inputs[i], layers.weights[i]))
-        inputs.append(activate(activation, z[i], problem.smoothing))
+        inputs.append(torch.empty_like(z[i]))
+        activate(activation, z[i], inputs[i + 1], problem.smoothing)
         if informed:
             u.append(push(layers.weights[i], tangents, problem.x))
-            tangents.append(times_slope(activation, u[i].clone(), z[i], inputs[i + 1]))
+            tangents.append(torch.empty_like(u[i]))
+            times_slope(activation, u[i], z[i], inputs[i + 1], tangents[i])
     outputs = torch.addmm(layers.biases[-1], inputs[-1], layers.weights[-1]).unsqueeze(0)
     if informed:
         outputs = torch.cat([outputs, push(layers.weights[-1], tangents, problem.x)])
@@ -150,11 +113,12 @@ def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
         if i > 0:
             activation = problem.activations[i - 1]
             z, a = state.z[i - 1].unsqueeze(1), state.inputs[i].unsqueeze(1)
-            g = times_slope(activation, torch.matmul(g, weight.t()), z, a)
+            g = torch.matmul(g, weight.t())
+            times_slope(activation, g, z, a, g)
             if informed:
                 h = torch.matmul(h, weight.t())
                 bend = curvature(activation, state.z[i - 1], state.inputs[i], problem.smoothing)
                 g[1:].addcmul_(h, (state.u[i - 1] * bend).unsqueeze(2))
-                h = times_slope(activation, h, z, a)
+                times_slope(activation, h, z, a, h)
     residual = ((state.outputs - problem.targets) * problem.weights).flatten()
     return residual, jacobian.view(n_rows * n * k, theta.size(0))

@@ -13,6 +13,7 @@ References:
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, final
 
@@ -21,7 +22,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.training.losses import Samples, loss_and_gradient, mean_squared_error, workspace
-from adaptsample.training.network import split
+from adaptsample.training.network import activations_of, initial_parameters, split
 from adaptsample.training.torchscript import script
 
 _CHUNK_SECONDS = 0.2
@@ -144,9 +145,9 @@ class GradientDescent:
 
     def train(
         self,
-        theta: Float[Tensor, " P"],
+        theta: Float[Tensor, " P"] | None,
         widths: list[int],
-        activation: str,
+        activation: str | Sequence[str],
         samples: Samples,
         *,
         generator: Generator,
@@ -155,24 +156,31 @@ class GradientDescent:
         """Minimise the loss from theta on; theta itself is left as it is.
 
         Args:
-            theta: parameters to start from.
+            theta: parameters to start from, or None to draw them.
             widths: the network's widths (d, h_1, ..., h_m, k).
-            activation: the network's activation.
+            activation: of all hidden layers, or one for each.
             samples: what to fit, at least one point; the slopes' weights are 1, or relative.
             generator: the only source of randomness, on the CPU.
             state: of the fit that is continued, or None to start afresh.
 
         Raises:
-            ValueError: the state is another optimiser's.
+            ValueError: an unknown activation, or another optimiser's state.
 
         Warns:
             DivergenceWarning: the loss became infinite or NaN.
         """
+        activations = activations_of(activation, len(widths) - 2)
+        if theta is None:
+            theta = initial_parameters(widths, generator=generator).to(samples.x)
         n_steps = self.steps if state is None else self.continued_steps
         span = 1.0 if state is None else _LAST_PART
-        state = state or OptimizerState(self.optimizer, theta.new_zeros(2, len(theta)), 0)
-        if state.optimizer != self.optimizer:
-            raise ValueError(f"{self.optimizer!r} cannot continue from {state.optimizer!r}")
+        if state is None:
+            state = OptimizerState(self.optimizer, theta.new_zeros(2, len(theta)), 0)
+        if not isinstance(state, OptimizerState) or state.optimizer != self.optimizer:
+            raise ValueError(
+                f"{self.optimizer!r} cannot continue from "
+                f"{getattr(state, 'optimizer', 'another method')!r}"
+            )
         samples, held_out = self._hold_out(samples, generator)
         samples = self._weigh(samples)
         settings = self._settings(n_steps, span, state.steps)
@@ -188,7 +196,7 @@ class GradientDescent:
                 progress,
                 settings,
                 widths=widths,
-                activation=activation,
+                activations=activations,
                 samples=samples,
                 held_out=held_out,
                 n_epochs=_epochs_per_chunk(samples, len(theta), settings),
@@ -201,7 +209,7 @@ class GradientDescent:
         if diverged:
             losses.pop()
         theta = vectors.theta if self.patience is None or diverged else vectors.best
-        if not (diverged or math.isfinite(loss_at(theta, widths, activation, samples))):
+        if not (diverged or math.isfinite(loss_at(theta, widths, activations, samples))):
             diverged, theta = True, vectors.safe  # the very last step went too far
         if diverged:
             vectors.moments.zero_()
@@ -309,7 +317,7 @@ def descend(
     settings: Settings,
     *,
     widths: list[int],
-    activation: str,
+    activations: list[str],
     samples: Samples,
     held_out: Samples,
     n_epochs: int,
@@ -343,7 +351,7 @@ def descend(
                     work = workspace(batch, widths, settings.dropout > 0)
             masks = dropout_masks(batch.x, widths, settings.dropout, generator)
             loss = loss_and_gradient(
-                layers, activation, batch, masks=masks, gradient=gradient_layers, work=work
+                layers, activations, batch, masks=masks, gradient=gradient_layers, work=work
             )
             losses.append(loss)
             if not math.isfinite(loss):
@@ -353,7 +361,7 @@ def descend(
             optimizer_step(theta, gradient, vectors.moments, settings, step)
             step += 1
         if held_out.x.size(0) > 0:
-            loss = mean_squared_error(layers, activation, held_out)
+            loss = mean_squared_error(layers, activations, held_out)
             validation_losses.append(loss)
             stale += 1
             if loss < lowest:
@@ -430,9 +438,9 @@ def rows(samples: Samples, first: int, end: int) -> Samples:
     )
 
 
-def loss_at(theta: Tensor, widths: list[int], activation: str, samples: Samples) -> float:
+def loss_at(theta: Tensor, widths: list[int], activations: list[str], samples: Samples) -> float:
     """Return the mean squared error of the values."""
-    return mean_squared_error(split(theta, widths), activation, samples)
+    return mean_squared_error(split(theta, widths), activations, samples)
 
 
 def _is_count(value: object, least: int) -> bool:

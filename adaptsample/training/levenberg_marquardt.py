@@ -8,8 +8,10 @@ half is dropped, the others go on for twice as long, and so forth; the last are 
 with creases (layers ``abs`` or ``crease``) begin with rounded creases, for they find their place
 more easily, and sharpen them within the first stage.
 
-Exact data of one variable is fitted best as it is. Noise, or more variables than the points can
-fill, call for the Bayesian *evidence*, which finds noise level and smoothness by itself.
+Noise, or more variables than the points can fill, call for the Bayesian *evidence*, which finds
+noise level and smoothness by itself. Exact data of one variable is fitted best as it is, and so are
+creases, which the prior would rather round. The choice "auto" keeps these apart: with one variable
+it trains with evidence first, and where that finds no noise, it polishes without a prior.
 
 References:
     K. Levenberg (1944); D. W. Marquardt (1963); further ones in `_lm_solver` and `_lm_evidence`.
@@ -28,7 +30,7 @@ from torch import Generator, Tensor
 
 from adaptsample.training._lm_evidence import Prior, flat_prior, grouped_prior
 from adaptsample.training._lm_linearisation import Linearisation
-from adaptsample.training._lm_network import CREASES, Problem, linearise, residuals
+from adaptsample.training._lm_network import Problem, linearise, residuals
 from adaptsample.training._lm_solver import (
     Iterate,
     State,
@@ -37,8 +39,9 @@ from adaptsample.training._lm_solver import (
     make_solver,
 )
 from adaptsample.training.losses import Samples
-from adaptsample.training.network import ACTIVATIONS, count_parameters, split
+from adaptsample.training.network import CREASES, activations_of, count_parameters, split
 
+_EXACT_BETA = 1e8  # noise below 1e-4 of the values' spread
 _CHUNK = 25  # iterations between two looks at the clock
 _SMOOTHING = (0.5, 0.1, 0.02, 0.0)
 
@@ -73,10 +76,12 @@ class LevenbergMarquardt:
         starts: how many networks compete at first.
         finalists: how many of them are polished.
         start_iterations: iterations of each in the first stage; twice as many in the next.
-        iterations: iterations of polishing, at most.
+        iterations: iterations of polishing, at most; twice as many more without prior.
         continued_iterations: of a fit that continues an earlier one, from its parameters alone.
         evidence: None, or the groups of parameters that share a prior: "layer" for the weights and
-            the biases of each layer, or "ard" to part the first layer's weights by input.
+            the biases of each layer, or "ard" to part the first layer's weights by input. "auto" is
+            None where there are creases, and else "ard", with an end without prior for exact data
+            of one variable.
         gradient_weight: weight of the gradient's mean squared error in the loss, where the data has
             gradients.
         tolerance: stop when 20 iterations in a row lower the cost by less than this share each.
@@ -90,9 +95,9 @@ class LevenbergMarquardt:
     starts: int = 4
     finalists: int = 1
     start_iterations: int = 60
-    iterations: int = 1500
+    iterations: int = 600
     continued_iterations: int = 200
-    evidence: Literal["layer", "ard"] | None = None
+    evidence: Literal["auto", "layer", "ard"] | None = "auto"
     gradient_weight: float = 1.0
     tolerance: float = 1e-6
     seconds: float | None = None
@@ -105,7 +110,10 @@ class LevenbergMarquardt:
             "start_iterations": (self.start_iterations >= 1, "at least 1"),
             "iterations": (self.iterations >= 0, "at least 0"),
             "continued_iterations": (self.continued_iterations >= 0, "at least 0"),
-            "evidence": (self.evidence in (None, "layer", "ard"), "None, 'layer' or 'ard'"),
+            "evidence": (
+                self.evidence in (None, "auto", "layer", "ard"),
+                "None, 'auto', 'layer' or 'ard'",
+            ),
             "gradient_weight": (0 <= self.gradient_weight < math.inf, "a number of at least 0"),
             "tolerance": (0 <= self.tolerance < 1, "within [0, 1)"),
             "seconds": (self.seconds is None or self.seconds > 0, "positive, or None"),
@@ -130,7 +138,7 @@ class LevenbergMarquardt:
             theta: parameters of the first start, left as they are, or None to draw them too.
             widths: the network's widths (d, h_1, ..., h_m, k).
             activation: of all hidden layers, or one for each; "abs" and "crease" are known too.
-            samples: what to fit, at least one point, with weight 1 where a slope was observed.
+            samples: what to fit, at least one point; the slopes' weights are 1, or relative.
             generator: the only source of randomness, on the CPU.
             state: of the fit that is continued from theta, or None to start afresh.
 
@@ -156,7 +164,7 @@ class LevenbergMarquardt:
 
         Where networks agree that come from different starts, they can be trusted more.
         """
-        activations = _activations(activation, len(widths) - 2)
+        activations = activations_of(activation, len(widths) - 2)
         if samples.x.dtype != torch.float64 or samples.x.device.type != "cpu":
             raise ValueError(
                 f"Levenberg-Marquardt works in float64 on the CPU, got {samples.x.dtype} on "
@@ -167,11 +175,12 @@ class LevenbergMarquardt:
             self._solver(),
             problem,
             Stop(self.tolerance, 20, 1e-12),
-            math.inf if self.seconds is None else time.monotonic() + self.seconds,
+            math.inf if self.seconds is None else time.thread_time() + self.seconds,
         )
         if state is not None and theta is not None:
-            runner = self._continued(theta, problem, state)
-            return (race.run(runner, self.continued_iterations).finish(problem),)
+            runner = race.run(self._continued(theta, problem, state), self.continued_iterations)
+            (runner,) = self._without_prior_if_exact([runner], race, 2 * self.continued_iterations)
+            return (runner.finish(problem),)
 
         n_drawn = self.starts if theta is None else self.starts - 1
         thetas = [] if theta is None else [theta.clone()]
@@ -185,6 +194,7 @@ class LevenbergMarquardt:
             if n_kept > self.finalists:
                 runners = [race.run(runner, n_iterations) for runner in runners]
         runners = [race.run(runner, self.iterations) for runner in runners]
+        runners = self._without_prior_if_exact(runners, race, 2 * self.iterations)
         runners.sort(key=lambda runner: runner.badness(problem))
         return tuple(runner.finish(problem) for runner in runners)
 
@@ -194,7 +204,7 @@ class LevenbergMarquardt:
 
     def _problem(self, widths: list[int], activations: list[str], samples: Samples) -> Problem:
         targets, weights = samples.y[None], torch.ones_like(samples.y[None])
-        n_observed = int(samples.weights.sum())
+        n_observed = int(samples.weights.count_nonzero())
         if n_observed > 0 and self.gradient_weight > 0:
             factor = self.gradient_weight * samples.y.numel() / n_observed
             targets = torch.cat([targets, samples.slopes.permute(2, 1, 0)])
@@ -204,10 +214,21 @@ class LevenbergMarquardt:
         )
 
     def _prior(self, problem: Problem) -> Prior:
-        if self.evidence is None:
+        creased = bool(set(CREASES) & set(problem.activations))
+        if self.evidence is None or (self.evidence == "auto" and creased):
             return flat_prior(count_parameters(problem.widths))
-        groups = parameter_groups(problem.widths, by_input=self.evidence == "ard")
+        groups = parameter_groups(problem.widths, by_input=self.evidence != "layer")
         return grouped_prior(groups, int(torch.count_nonzero(problem.weights)))
+
+    def _without_prior_if_exact(
+        self, runners: "list[_Runner]", race: "_Race", n_iterations: int
+    ) -> "list[_Runner]":
+        """Polish without a prior if the evidence found no noise in data of one variable."""
+        one_variable = self.evidence == "auto" and race.problem.widths[0] == 1
+        priors = [runner.state.prior for runner in runners]
+        if one_variable and all(len(p.groups) > 0 and p.beta > _EXACT_BETA for p in priors):
+            return [race.run(runner.without_prior(), n_iterations) for runner in runners]
+        return runners
 
     def _start(self, theta: Float[Tensor, " P"], problem: Problem, race: "_Race") -> "_Runner":
         """Run the first stage, in which creases are sharpened."""
@@ -223,13 +244,21 @@ class LevenbergMarquardt:
     def _continued(self, theta: Float[Tensor, " P"], problem: Problem, state: State) -> "_Runner":
         """Take prior and noise over from an earlier fit, perhaps to other data."""
         prior = self._prior(problem)
-        if not isinstance(state, State) or not torch.equal(state.prior.groups, prior.groups):
+        if not isinstance(state, State) or (
+            not torch.equal(state.prior.groups, prior.groups)
+            and not (self.evidence == "auto" and len(state.prior.groups) == 0)
+        ):
             raise ValueError(
                 f"cannot continue: the earlier fit was not by Levenberg-Marquardt with evidence="
                 f"{self.evidence!r}; continue with the recipe that it was made with"
             )
-        prior = state.prior._replace(n_observed=prior.n_observed)
-        state = state._replace(theta=theta.clone(), prior=prior, cost=math.inf)
+        if torch.equal(state.prior.groups, prior.groups):
+            prior = state.prior._replace(n_observed=prior.n_observed)
+        else:  # it ended without a prior, as its data looked exact; the new data may not
+            precision = prior.precision * prior.beta / _EXACT_BETA
+            prior = prior._replace(precision=precision, beta=_EXACT_BETA)
+        # counted from 0, so that the prior stays as it is until theta suits the new data
+        state = state._replace(theta=theta.clone(), prior=prior, cost=math.inf, n_iterations=0)
         return _Runner(state, ()).renewed(damping=1e-4)
 
 
@@ -245,6 +274,10 @@ class _Runner:
         return _Runner(
             self.state._replace(damping=damping, growth=2.0, n_calm=0, done=False), self.losses
         )
+
+    def without_prior(self) -> "_Runner":
+        state = self.state._replace(prior=flat_prior(len(self.state.theta)), cost=math.inf)
+        return _Runner(state, self.losses).renewed(damping=1e-4)
 
     def badness(self, problem: Problem) -> float:
         """Return what runners compete in: the cost, or minus the log evidence; lower is better."""
@@ -287,7 +320,7 @@ class _Race:
             state, more = self.iterate(state, self.problem, self.stop, min(n_iterations, _CHUNK))
             losses += tuple(more)
             n_iterations -= _CHUNK
-            if time.monotonic() > self.deadline:
+            if time.thread_time() > self.deadline:
                 break
         # compiled programs return named tuples of classes of their own
         return _Runner(State(*state)._replace(prior=Prior(*state.prior)), losses)
@@ -331,17 +364,6 @@ def parameter_jacobian(
 ) -> Float[Tensor, "n k P"]:
     """Return the derivatives of the outputs at n points with respect to theta."""
     outputs = torch.zeros(1, len(x), widths[-1], dtype=torch.float64)
-    activations = _activations(activation, len(widths) - 2)
+    activations = activations_of(activation, len(widths) - 2)
     problem = Problem(x, outputs, torch.ones_like(outputs), widths, activations, 0.0)
     return linearise(theta, problem)[1].view(len(x), widths[-1], len(theta))
-
-
-def _activations(activation: str | Sequence[str], n_hidden: int) -> list[str]:
-    names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
-    known = (*ACTIVATIONS, *CREASES)
-    if len(names) != n_hidden or not set(names) <= set(known):
-        raise ValueError(
-            f"activation must be one of {', '.join(known)}, or one of these for each of the "
-            f"{n_hidden} hidden layers; got {activation!r}"
-        )
-    return names

@@ -92,15 +92,15 @@ def workspace(samples: Samples, widths: list[int], dropping: bool) -> Workspace:
     return Workspace(z, a, left, right, p, t)
 
 
-def mean_squared_error(layers: Layers, activation: str, samples: Samples) -> float:
+def mean_squared_error(layers: Layers, activations: list[str], samples: Samples) -> float:
     """Return the mean squared error of the values."""
-    residual = forward(layers, activation, samples.x) - samples.y
-    return float((residual * residual).mean())
+    residual = (forward(layers, activations, samples.x) - samples.y).view(-1)
+    return float(torch.dot(residual, residual) / residual.numel())
 
 
 def loss_and_gradient(
     layers: Layers,
-    activation: str,
+    activations: list[str],
     samples: Samples,
     *,
     masks: list[Tensor],
@@ -111,7 +111,7 @@ def loss_and_gradient(
 
     Args:
         layers: the network.
-        activation: name of the activation.
+        activations: of each hidden layer.
         samples: at least one point.
         masks: factors (n, h_l) on the activations of each hidden layer (dropout), or none at all.
         gradient: where the derivative goes, in the shapes of ``layers``.
@@ -125,14 +125,14 @@ def loss_and_gradient(
     for i in range(1, top):
         values = work.left[i - 1][:n]
         torch.addmm(layers.biases[i - 1], values, layers.weights[i - 1], out=work.z[i])
-        activate(activation, work.z[i], work.a[i])
+        activate(activations[i - 1], work.z[i], work.a[i])
         if dropping:
             torch.mul(work.a[i], masks[i - 1], out=work.left[i][:n])
     error = torch.addmm(layers.biases[-1], work.left[top - 1][:n], layers.weights[-1]) - samples.y
     loss = torch.dot(error.view(-1), error.view(-1)) / error.numel()
     torch.mul(error, 2.0 / error.numel(), out=work.right[top][:n])
     if s > 0:
-        loss = loss + _slope_loss(layers, activation, samples, masks, work)
+        loss = loss + _slope_loss(layers, activations, samples, masks, work)
 
     for i in range(top, 0, -1):
         g = work.right[i][:n]
@@ -144,15 +144,15 @@ def loss_and_gradient(
             torch.mm(g, layers.weights[i - 1].t(), out=below)
             if dropping:
                 below.mul_(masks[i - 2])
-            times_slope(activation, below, z, a, below)
+            times_slope(activations[i - 2], below, z, a, below)
             if s > 0:
                 bend = work.t[i - 1].mul_(work.p[i - 1]).view(s, n, -1)
-                below.addcmul_(bend.sum(0), curvature(activation, z, a))
+                below.addcmul_(bend.sum(0), curvature(activations[i - 2], z, a))
     return float(loss)
 
 
 def _slope_loss(
-    layers: Layers, activation: str, samples: Samples, masks: list[Tensor], work: Workspace
+    layers: Layers, activations: list[str], samples: Samples, masks: list[Tensor], work: Workspace
 ) -> Tensor:
     """Run the recursions for q, p and t, r over the workspace; return the loss of the slopes."""
     n, s = samples.y.size(0), samples.slopes.size(0)
@@ -164,7 +164,7 @@ def _slope_loss(
             p, q = work.p[i].view(s, n, -1), work.right[i][n:].view(s, n, -1)
             if dropping:
                 p.mul_(masks[i - 1])
-            times_slope(activation, p, work.z[i], work.a[i], q)
+            times_slope(activations[i - 1], p, work.z[i], work.a[i], q)
     error = work.p[0].view(s, n, -1).sub_(samples.slopes)
     r = work.left[0][n:].view(s, n, -1)
     torch.mul(error, samples.weights, out=r)
@@ -173,7 +173,7 @@ def _slope_loss(
     for i in range(1, top):
         torch.mm(work.left[i - 1][n:], layers.weights[i - 1], out=work.t[i])
         t, r = work.t[i].view(s, n, -1), work.left[i][n:].view(s, n, -1)
-        times_slope(activation, t, work.z[i], work.a[i], r)
+        times_slope(activations[i - 1], t, work.z[i], work.a[i], r)
         if dropping:
             r.mul_(masks[i - 1])
     return loss

@@ -2,14 +2,19 @@
 
 A network of widths (d, h_1, ..., h_m, k) has the parameters theta = (W_1, b_1, ..., b_(m+1)), each
 W of shape (in, out), flattened one after the other: optimisers then act on a single vector. With
-activation s, applied element by element, and a_0 = x, the network is
+an activation s for each hidden layer, applied element by element, and a_0 = x, the network is
 
-    z_l = a_(l-1) W_l + b_l,   a_l = s(z_l)   for l = 1 ... m,   output = a_m W_(m+1) + b_(m+1).
+    z_l = a_(l-1) W_l + b_l,   a_l = s_l(z_l)   for l = 1 ... m,   output = a_m W_(m+1) + b_(m+1).
+
+Besides the usual activations there are two that make creases: ``abs``, sqrt(z^2 + smoothing^2),
+which is |z| where there is no smoothing, and ``crease``, the same on the first unit of a layer and
+the identity on the rest. A network g(|phi(x)|) has the layer ``abs`` of one unit in its middle.
 
 Derivatives are written out rather than left to automatic differentiation, which is what makes
 training fast. Every function here is within TorchScript, and runs the same without compilation.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
 from typing import NamedTuple
@@ -17,7 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-ACTIVATIONS = ("tanh", "relu", "silu", "gelu")
+CREASES = ("abs", "crease")
+ACTIVATIONS = ("tanh", "relu", "silu", "gelu", *CREASES)
 
 
 class Layers(NamedTuple):
@@ -25,6 +31,22 @@ class Layers(NamedTuple):
 
     weights: list[Tensor]
     biases: list[Tensor]
+
+
+def activations_of(activation: str | Sequence[str], n_hidden: int) -> list[str]:
+    """Return the activation of each hidden layer, given those or one for all.
+
+    Raises:
+        ValueError: an unknown activation, or another number of them.
+    """
+    given = [activation] if isinstance(activation, str) else list(activation)
+    names = given * n_hidden if isinstance(activation, str) else given
+    if len(names) != n_hidden or not set(given) <= set(ACTIVATIONS):
+        raise ValueError(
+            f"activation must be one of {', '.join(ACTIVATIONS)}, or one of these for each of the "
+            f"{n_hidden} hidden layers; got {activation!r}"
+        )
+    return names
 
 
 def count_parameters(widths: list[int]) -> int:
@@ -56,7 +78,7 @@ def split(theta: Tensor, widths: list[int]) -> Layers:
     return Layers(weights, biases)
 
 
-def activate(activation: str, z: Tensor, out: Tensor) -> None:
+def activate(activation: str, z: Tensor, out: Tensor, smoothing: float = 0.0) -> None:
     """Write s(z) into ``out``, which may be z."""
     if activation == "tanh":
         torch.tanh(z, out=out)
@@ -64,8 +86,13 @@ def activate(activation: str, z: Tensor, out: Tensor) -> None:
         torch.clamp(z, min=0.0, out=out)
     elif activation == "silu":
         torch.ops.aten.silu(z, out=out)
-    else:
+    elif activation == "gelu":
         torch.ops.aten.gelu(z, out=out)
+    else:
+        n_bent = 1 if activation == "crease" else z.size(-1)
+        out.copy_(z)
+        bent = out[..., :n_bent]
+        bent.copy_(torch.sqrt(bent * bent + smoothing * smoothing))
 
 
 def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor, out: Tensor) -> None:
@@ -76,16 +103,26 @@ def times_slope(activation: str, g: Tensor, z: Tensor, a: Tensor, out: Tensor) -
         torch.ops.aten.threshold_backward(g, a, 0, grad_input=out)
     elif activation == "silu":
         torch.ops.aten.silu_backward(g, z, grad_input=out)
-    else:
+    elif activation == "gelu":
         torch.ops.aten.gelu_backward(g, z, grad_input=out)
+    elif activation == "abs":
+        torch.mul(g, z / a.clamp(min=1e-300), out=out)
+    else:  # z = a where the unit is the identity, also where both are 0
+        slope = torch.where(z == a, torch.ones_like(z), z / a.clamp(min=1e-300))
+        torch.mul(g, slope, out=out)
 
 
-def curvature(activation: str, z: Tensor, a: Tensor) -> Tensor:
+def curvature(activation: str, z: Tensor, a: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return s''(z), where a = s(z)."""
     if activation == "tanh":
         return (a * a - 1) * a * 2
     if activation == "relu":
         return torch.zeros_like(z)
+    if activation in ("abs", "crease"):
+        bend = smoothing * smoothing / (a * a * a).clamp(min=1e-300)
+        if activation == "crease":
+            bend[..., 1:] = 0.0
+        return bend
     if activation == "silu":
         sigmoid = torch.sigmoid(z)
         return sigmoid * (1 - sigmoid) * (2 + z * (1 - 2 * sigmoid))
@@ -93,22 +130,22 @@ def curvature(activation: str, z: Tensor, a: Tensor) -> Tensor:
     return density * (2 - z * z)
 
 
-def hidden(layers: Layers, activation: str, x: Tensor) -> Tensor:
+def hidden(layers: Layers, activations: list[str], x: Tensor) -> Tensor:
     """Return the activations (n, h_m) of the last hidden layer; x itself if there is none."""
     a = x
     for i in range(len(layers.weights) - 1):
         a = torch.addmm(layers.biases[i], a, layers.weights[i])
-        activate(activation, a, a)
+        activate(activations[i], a, a)
     return a
 
 
-def forward(layers: Layers, activation: str, x: Tensor) -> Tensor:
+def forward(layers: Layers, activations: list[str], x: Tensor) -> Tensor:
     """Return the outputs (n, k) at x (n, d)."""
-    a = hidden(layers, activation, x)
+    a = hidden(layers, activations, x)
     return torch.addmm(layers.biases[-1], a, layers.weights[-1])
 
 
-def input_gradient(layers: Layers, activation: str, x: Tensor) -> Tensor:
+def input_gradient(layers: Layers, activations: list[str], x: Tensor) -> Tensor:
     """Return the outputs' derivatives (n, k, d) with respect to x, for all points at once.
 
     By the backward recursion p_m = W_(m+1)^T, p_(l-1) = (p_l * s'(z_l)) W_l^T, which ends in p_0.
@@ -118,9 +155,9 @@ def input_gradient(layers: Layers, activation: str, x: Tensor) -> Tensor:
     for i in range(len(layers.weights) - 1):
         z.append(torch.addmm(layers.biases[i], a[i], layers.weights[i]))
         a.append(torch.empty_like(z[i]))
-        activate(activation, z[i], a[i + 1])
+        activate(activations[i], z[i], a[i + 1])
     p = layers.weights[-1].t().repeat(x.size(0), 1, 1)
     for i in range(len(z) - 1, -1, -1):
-        times_slope(activation, p, z[i].unsqueeze(1), a[i + 1].unsqueeze(1), p)
+        times_slope(activations[i], p, z[i].unsqueeze(1), a[i + 1].unsqueeze(1), p)
         p = torch.matmul(p, layers.weights[i].t())
     return p

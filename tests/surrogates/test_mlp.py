@@ -6,11 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import Box, Dataset, derive_generator
-from adaptsample.surrogates.mlp import MLP, MLPModel
-from adaptsample.training import DivergenceWarning, GradientDescent
+from adaptsample import Box, Dataset, SupportsStd, derive_generator
+from adaptsample.problems import PROBLEMS
+from adaptsample.registry import label, make_surrogate
+from adaptsample.surrogates._contest import CrossValidates
+from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
+from adaptsample.training import DivergenceWarning, GradientDescent, LevenbergMarquardt
+from adaptsample.training.gradient_descent import Training
 
-SHORT = MLP(hidden=(10, 8), training=GradientDescent(steps=60, continued_steps=20))
+SHORT = MLP(
+    hidden=(10, 8), activation="silu", training=GradientDescent(steps=60, continued_steps=20)
+)
+QUICK = MLP(hidden=(8, 8), training=LevenbergMarquardt(starts=2, iterations=100))
+CREASE = ("tanh", "tanh", "abs", "tanh")
 BOX = Box({"x": (-1, 1), "y": (2, 5)})
 
 
@@ -30,19 +38,162 @@ def data(n: int = 25, *, with_gradient: bool = False) -> Dataset:
 
 
 def fit(recipe: MLP, points: Dataset, start: MLPModel | None = None, seed: int = 0) -> MLPModel:
-    return recipe.fit(points, generator=derive_generator(seed, "fit"), start=start)
+    """Fit by gradient descent."""
+    model = recipe.fit(points, generator=derive_generator(seed, "fit"), start=start)
+    assert isinstance(model, MLPModel)
+    return model
+
+
+def fit_least_squares(
+    recipe: MLP, points: Dataset, start: CalibratedMLPModel | None = None, seed: int = 0
+) -> CalibratedMLPModel:
+    model = recipe.fit(points, generator=derive_generator(seed, "fit"), start=start)
+    assert isinstance(model, CalibratedMLPModel)
+    return model
+
+
+def training_of(model: MLPModel) -> Training:
+    assert isinstance(model.training, Training)
+    return model.training
+
+
+def sample_problem(name: str, n: int, seed: int = 0) -> Dataset:
+    oracle = PROBLEMS[name]
+    x = oracle.domain.sobol(n, generator=derive_generator(seed, "initial"))
+    return Dataset(x, oracle(x))
 
 
 def probes() -> Tensor:
     return BOX.uniform(40, generator=derive_generator(0, "probes"))
 
 
-def test_the_defaults_learn_a_smooth_function() -> None:
+def test_the_defaults_learn_a_smooth_function_to_seven_digits() -> None:
+    box = Box({"x": (0, 1)})
+    x = 0.5 + 0.5 * torch.cos(torch.pi * (torch.arange(30, dtype=torch.float64) + 0.5) / 30)
+    model = MLP().fit(
+        Dataset(x[:, None], torch.sin(6 * x)[:, None]), generator=derive_generator(0, "fit")
+    )
+    grid = box.grid(200)
+    assert (model.predict(grid) - torch.sin(6 * grid)).abs().max() < 1e-7
+
+
+def test_the_defaults_do_not_fit_noise() -> None:
+    points = sample_problem("noisy_cosine", 40)
+    model = fit_least_squares(MLP(), points)
+    grid = PROBLEMS["noisy_cosine"].domain.grid(200)
+    assert (model.predict(grid) - torch.cos(grid)).abs().mean() < 0.05
+    assert model.n_parameters[0] < 20
+
+
+def test_gradient_descent_learns_a_smooth_function() -> None:
     box = Box({"x": (0, 1)})
     x = box.sobol(30, generator=derive_generator(0, "data"))
-    model = fit(MLP(training=GradientDescent(steps=1500)), Dataset(x, torch.sin(6 * x)))
+    recipe = MLP(hidden=(32, 32), activation="silu", training=GradientDescent(steps=1500))
+    model = fit(recipe, Dataset(x, torch.sin(6 * x)))
     grid = box.grid(200)
     assert (model.predict(grid) - torch.sin(6 * grid)).abs().mean() < 0.01
+
+
+def test_a_crease_finds_a_kink() -> None:
+    box = Box({"x": (-1, 1)})
+    recipe = make_surrogate(
+        "mlp(hidden=(1, 6), activation=('abs', 'tanh'), training=levenberg_marquardt(starts=2))"
+    )
+    x, grid = box.sobol(40, generator=derive_generator(0, "data")), box.grid(300)
+    kinked = Dataset(x, torch.exp(-(x - 0.3).abs()))
+    model = recipe.fit(kinked, generator=derive_generator(0, "fit"))
+    assert (model.predict(grid) - torch.exp(-(grid - 0.3).abs())).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mlp",
+        "mlp(training=gradient_descent(steps=300))",
+        "mlp(training=levenberg_marquardt(starts=2))",
+        "mlp(hidden=(8, 8, 1, 8), activation=('tanh', 'tanh', 'abs', 'tanh'))",
+    ],
+)
+def test_a_recipe_is_read_from_text(text: str) -> None:
+    recipe = make_surrogate(text)
+    assert isinstance(recipe, MLP)
+    assert make_surrogate(label(recipe)) == recipe
+
+
+@pytest.mark.parametrize("training", [GradientDescent(steps=20), QUICK.training], ids=label)
+def test_any_activations_train_by_either_method(training: GradientDescent) -> None:
+    recipe = MLP(hidden=(4, 4, 1, 4), activation=CREASE, training=training)
+    model = recipe.fit(data(with_gradient=True), generator=derive_generator(0, "fit"))
+    assert torch.isfinite(model.predict(probes())).all()
+    assert model.features(probes()).shape == (40, 4)
+
+
+def test_only_a_model_that_can_say_how_well_it_predicts_offers_to() -> None:
+    by_descent, by_least_squares = fit(SHORT, data()), fit_least_squares(QUICK, data())
+    for capability in (SupportsStd, CrossValidates):
+        assert not isinstance(by_descent, capability)
+        assert isinstance(by_least_squares, capability)
+
+
+def test_held_out_residuals_are_of_the_size_of_the_error() -> None:
+    points = sample_problem("franke", 60)
+    model = fit_least_squares(QUICK, points)
+    residuals = model.held_out_residuals(generator=derive_generator(0, "folds"))
+    oracle = PROBLEMS["franke"]
+    grid = oracle.domain.grid(40)
+    error = (model.predict(grid) - oracle(grid)).abs().mean()
+    assert residuals.shape == points.y.shape
+    assert 0.3 * error < residuals.abs().mean() < 10 * error
+
+
+def test_the_std_covers_the_error() -> None:
+    points = sample_problem("franke", 60)
+    model = fit_least_squares(QUICK, points)
+    oracle = PROBLEMS["franke"]
+    grid = oracle.domain.grid(40)
+    error = (model.predict(grid) - oracle(grid)).abs() / points.y.std(correction=0)
+    within = (error < model.std(grid)).double().mean()
+    assert 0.3 < within < 0.95
+    assert model.std(points.x).mean() < 0.3 * model.std(grid).mean()
+
+
+def test_the_std_and_the_number_of_parameters_are_of_each_output() -> None:
+    points = data(40, with_gradient=True)
+    noise = torch.randn(40, generator=derive_generator(0, "noise"), dtype=torch.float64)
+    noisy = torch.stack([points.x[:, 0] + 0.3 * noise, points.x[:, 1]], dim=1)
+    model = fit_least_squares(QUICK, Dataset(points.x, noisy))
+    std = model.std(probes())
+    assert std.shape == (40, 2)
+    assert std[:, 0].mean() > 3 * std[:, 1].mean()
+    assert len(model.n_parameters) == 2
+    assert min(model.n_parameters) >= 1
+
+
+def test_a_warm_start_follows_new_data() -> None:
+    oracle = PROBLEMS["franke"]
+    grid = oracle.domain.grid(40)
+    first = fit_least_squares(QUICK, sample_problem("franke", 60))
+    second = fit_least_squares(QUICK, sample_problem("franke", 100), start=first)
+    before, after = ((m.predict(grid) - oracle(grid)).abs().mean() for m in (first, second))
+    assert second.network.inputs is first.network.inputs
+    assert after < 0.5 * before
+
+
+def test_a_start_of_another_training_is_refused() -> None:
+    points = data()
+    descended = fit(replace(SHORT, hidden=(8, 8), activation="tanh"), points)
+    with pytest.raises(ValueError, match="continue"):
+        QUICK.fit(points, generator=derive_generator(0, "fit"), start=descended)
+    solved = fit_least_squares(QUICK, points)
+    with pytest.raises(ValueError, match="continue"):
+        replace(QUICK, training=SHORT.training).fit(
+            points, generator=derive_generator(0, "fit"), start=solved
+        )
+
+
+def test_least_squares_in_single_precision_are_refused() -> None:
+    with pytest.raises(ValueError, match="float64"):
+        fit_least_squares(replace(QUICK, dtype="float32"), data())
 
 
 def test_the_gradient_is_that_of_the_prediction() -> None:
@@ -138,20 +289,21 @@ def test_a_warm_start_continues_with_the_scaling_and_the_state_of_its_start() ->
     first = fit(SHORT, data(10))
     more = data(25)
     second = fit(SHORT, more, start=first)
-    assert second.inputs is first.inputs
-    assert second.outputs is first.outputs
-    assert len(second.training.train_loss) == 20
-    assert second.training.state.steps == 80
-    residual = (first.predict(more.x) - more.y) / first.outputs.unit
-    assert second.training.train_loss[0].item() == pytest.approx(residual.square().mean().item())
+    assert second.network.inputs is first.network.inputs
+    assert second.network.outputs is first.network.outputs
+    training = training_of(second)
+    assert len(training.train_loss) == 20
+    assert training.state.steps == 80
+    residual = (first.predict(more.x) - more.y) / first.network.outputs.unit
+    assert training.train_loss[0].item() == pytest.approx(residual.square().mean().item())
 
 
 def test_a_fit_leaves_its_start_as_it_was() -> None:
     start = fit(SHORT, data(10))
-    before = start.predict(probes()), start.training.state.moments.clone()
+    before = start.predict(probes()), training_of(start).state.moments.clone()
     fit(SHORT, data(25), start=start)
     assert torch.equal(start.predict(probes()), before[0])
-    assert torch.equal(start.training.state.moments, before[1])
+    assert torch.equal(training_of(start).state.moments, before[1])
 
 
 def test_without_warm_start_the_start_does_not_matter() -> None:
@@ -172,7 +324,9 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "recipe", [SHORT, replace(SHORT, dtype="float32"), QUICK], ids=["float64", "float32", "lm"]
+)
 @pytest.mark.parametrize(
     ("x", "y"),
     [
@@ -190,11 +344,13 @@ def column(*values: float) -> Tensor:
     ],
     ids=lambda values: str(values[:, 0].tolist()),
 )
-def test_degenerate_data_give_finite_predictions(x: Tensor, y: Tensor, dtype: str) -> None:
-    model = fit(replace(SHORT, dtype=dtype), Dataset(x, y))
+def test_degenerate_data_give_finite_predictions(x: Tensor, y: Tensor, recipe: MLP) -> None:
+    model = recipe.fit(Dataset(x, y), generator=derive_generator(0, "fit"))
     everywhere = torch.cat([x, x.mean(dim=0, keepdim=True), column(0.0, 1.0)])
     assert torch.isfinite(model.predict(everywhere)).all()
     assert torch.isfinite(model.training.train_loss).all()
+    if isinstance(model, SupportsStd):
+        assert torch.isfinite(model.std(everywhere)).all()
 
 
 def test_a_constant_is_predicted_as_that_constant() -> None:
@@ -215,7 +371,7 @@ def test_a_linear_model_is_a_network_without_hidden_layers() -> None:
     x = torch.arange(100, dtype=torch.float64)[:, None] / 10
     y = 10 * x + 3 + torch.randn(100, 1, dtype=x.dtype, generator=derive_generator(0, "noise"))
     sgd = GradientDescent("sgd", learning_rate=0.01, decay=1.0, steps=3000)
-    model = fit(MLP(hidden=(), training=sgd, dtype="float64", scale=False), Dataset(x, y))
+    model = fit(MLP(hidden=(), training=sgd, scale=False), Dataset(x, y))
     a = torch.cat([x, torch.ones_like(x)], dim=1)
     line = a @ torch.linalg.lstsq(a, y, driver="gelsd").solution
     torch.testing.assert_close(model.predict(x), line, rtol=0, atol=1e-4)
@@ -239,7 +395,9 @@ def test_no_points_are_refused() -> None:
         ({"hidden": (30, -1)}, r"widths of at least 1, as \(30, 30\); got \(30, -1\)"),
         ({"hidden": 30}, "hidden must be a tuple"),
         ({"hidden": (3.5,)}, "hidden must be a tuple"),
-        ({"activation": "tahn"}, "one of tanh, relu, silu, gelu; got 'tahn'"),
+        ({"activation": "tahn"}, "one of tanh, relu, silu, gelu, abs, crease.*; got 'tahn'"),
+        ({"activation": ("tanh", "abs", "tanh")}, "each of the 2 hidden layers"),
+        ({"training": "adam"}, "training must be a method of training, got 'adam'"),
         ({"dtype": "float16"}, "one of float32, float64; got 'float16'"),
         ({"device": "tpu"}, "one of cpu, cuda; got 'tpu'"),
     ],

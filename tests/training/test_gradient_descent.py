@@ -128,15 +128,16 @@ def test_sgd_is_torchs_sgd(weight_decay: float, momentum: float) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("samples", [waves(), sloped_waves()], ids=["values", "slopes"])
-def test_compiled_and_uncompiled_training_agree_bit_by_bit(
+def test_compiled_and_uncompiled_training_agree(
     options: dict[str, object], samples: Samples
 ) -> None:
     recipe = replace(CONSTANT, decay=0.1, **options)  # type: ignore[arg-type]
     compiled = train(recipe, samples)
     plain = train(replace(recipe, compiled=False), samples)
-    assert torch.equal(compiled.theta, plain.theta)
-    assert torch.equal(compiled.train_loss, plain.train_loss)
-    assert torch.equal(compiled.validation_loss, plain.validation_loss)
+    # not bit by bit: matrix products round differently where memory is aligned differently
+    for name in ("theta", "train_loss", "validation_loss"):
+        found, expected = getattr(compiled, name), getattr(plain, name)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -173,7 +174,7 @@ def test_the_generator_decides_everything() -> None:
 
 
 def squared_errors(samples: Samples) -> Tensor:
-    predicted = forward(split(theta_0(), WIDTHS), "tanh", samples.x)
+    predicted = forward(split(theta_0(), WIDTHS), ["tanh", "tanh"], samples.x)
     return (predicted - samples.y).square().squeeze(1)
 
 

@@ -24,7 +24,7 @@ from adaptsample.training.network import forward, input_gradient, split
 
 F64 = torch.float64
 NEVER = Stop(0.0, 10**9, 0.0)
-QUICK = LevenbergMarquardt(starts=2, start_iterations=20, iterations=40)
+QUICK = LevenbergMarquardt(starts=2, start_iterations=20, iterations=40, evidence=None)
 
 
 @pytest.fixture
@@ -157,7 +157,9 @@ def test_parameter_jacobian_is_the_derivative_of_the_outputs(generator: Generato
     )
     assert exact.shape == parameter_jacobian(theta, widths, "tanh", x).shape
     step = 1e-6 * normal(len(theta), generator=generator)
-    ahead, behind = (forward(split(theta + sign * step, widths), "tanh", x) for sign in (0.5, -0.5))
+    ahead, behind = (
+        forward(split(theta + sign * step, widths), ["tanh"], x) for sign in (0.5, -0.5)
+    )
     torch.testing.assert_close(
         parameter_jacobian(theta, widths, "tanh", x) @ step, ahead - behind, rtol=1e-6, atol=1e-13
     )
@@ -310,7 +312,7 @@ def test_a_smooth_function_is_fitted_to_seven_digits(generator: Generator) -> No
     recipe = LevenbergMarquardt(starts=1, iterations=200)
     widths, u = [1, 6, 6, 1], torch.linspace(-1, 1, 300, dtype=F64)[:, None]
     training = recipe.train(None, widths, "tanh", samples(x, torch.sin(2 * x)), generator=generator)
-    error = forward(split(training.theta, widths), "tanh", u) - torch.sin(2 * u)
+    error = forward(split(training.theta, widths), ["tanh"] * 2, u) - torch.sin(2 * u)
     assert error.abs().max() < 1e-7
 
 
@@ -329,10 +331,86 @@ def test_noise_is_not_fitted_with_evidence(generator: Generator) -> None:
     widths, u = [1, 8, 1], torch.linspace(-1, 1, 200, dtype=F64)[:, None]
     recipe = LevenbergMarquardt(iterations=80, evidence="layer")
     training = recipe.train(None, widths, "tanh", samples(x, y), generator=generator)
-    error = forward(split(training.theta, widths), "tanh", u) - torch.sin(3 * u)
+    error = forward(split(training.theta, widths), ["tanh"], u) - torch.sin(3 * u)
     assert error.square().mean().sqrt() < 0.07
     assert training.linearisation.n_effective < 10
     assert training.linearisation.noise_variance**0.5 == pytest.approx(0.1, rel=0.4)
+
+
+def test_auto_fits_exact_data_of_one_variable_without_a_prior(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 20, dtype=F64)[:, None]
+    exact, widths = samples(x, torch.sin(3 * x + 1)), [1, 8, 8, 1]
+    auto = LevenbergMarquardt(starts=1, iterations=150)
+    training = auto.train(None, widths, "tanh", exact, generator=generator)
+    assert len(training.state.prior.groups) == 0
+    assert training.train_loss[-1] < 1e-14
+    again = auto.train(
+        training.theta, widths, "tanh", exact, generator=generator, state=training.state
+    )
+    assert again.train_loss[-1] <= training.train_loss[-1]
+
+
+def test_auto_notices_noise_that_comes_later(generator: Generator) -> None:
+    x, widths = torch.linspace(-1, 1, 30, dtype=F64)[:, None], [1, 8, 8, 1]
+    y = torch.sin(3 * x + 1)
+    auto = LevenbergMarquardt(starts=1, iterations=150)
+    exact = auto.train(None, widths, "tanh", samples(x, y), generator=generator)
+    noisy = samples(x, y + 0.1 * normal(30, 1, generator=generator))
+    training = auto.train(
+        exact.theta, widths, "tanh", noisy, generator=generator, state=exact.state
+    )
+    assert len(exact.state.prior.groups) == 0
+    assert training.state.prior.beta**-0.5 == pytest.approx(0.1, rel=0.4)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_auto_keeps_the_prior_with_noise_or_several_variables(
+    noise: float, generator: Generator
+) -> None:
+    x = 2 * torch.rand(30, 1 if noise else 2, dtype=F64, generator=generator) - 1
+    y = torch.sin(3 * x).sum(dim=1, keepdim=True) + noise * normal(30, 1, generator=generator)
+    recipe = LevenbergMarquardt(starts=1, iterations=40)
+    training = recipe.train(None, [x.shape[1], 6, 1], "tanh", samples(x, y), generator=generator)
+    n_groups = 3 + x.shape[1]  # first weights by input, first biases, last weights, last bias
+    assert int(training.state.prior.groups.max()) + 1 == n_groups
+
+
+def test_auto_gives_creases_no_prior(generator: Generator) -> None:
+    x = torch.linspace(-1, 1, 15, dtype=F64)[:, None]
+    recipe = LevenbergMarquardt(starts=1, start_iterations=5, iterations=5)
+    training = recipe.train(
+        None, [1, 1, 4, 1], ["abs", "tanh"], samples(x, x.abs()), generator=generator
+    )
+    assert len(training.state.prior.groups) == 0
+
+
+def test_a_continued_fit_holds_its_prior_until_the_new_data_are_learnt(
+    generator: Generator,
+) -> None:
+    x = 2 * torch.rand(60, 2, dtype=F64, generator=generator) - 1
+    y = torch.sin(3 * x).prod(dim=1, keepdim=True)
+    recipe = LevenbergMarquardt(starts=2, iterations=100, continued_iterations=100)
+    widths = [2, 8, 8, 1]
+    first = recipe.train(None, widths, "tanh", samples(x[:50], y[:50]), generator=generator)
+    moved = first.theta * (1 + 0.03 * normal(len(first.theta), generator=generator))
+    second = recipe.train(
+        moved, widths, "tanh", samples(x, y), generator=generator, state=first.state
+    )
+    assert second.train_loss[-1] < 1e-4  # and not 1, which a network without structure has
+
+
+def test_relative_weights_of_slopes_do_not_change_how_many_were_observed(
+    generator: Generator,
+) -> None:
+    x = torch.linspace(-1, 1, 6, dtype=F64)[:, None]
+    slopes = 3 * torch.cos(3 * x)[None]
+    once = samples(x, torch.sin(3 * x), slopes)
+    recipe = replace(QUICK, starts=1, start_iterations=1, iterations=0)
+    loss, doubled = (
+        recipe.train(None, [1, 4, 1], "tanh", s, generator=Generator().manual_seed(0)).train_loss[0]
+        for s in (once, once._replace(weights=2 * once.weights))
+    )
+    assert loss < doubled < 2 * loss
 
 
 def test_gradients_are_fitted_where_they_are_known(generator: Generator) -> None:
@@ -344,7 +422,7 @@ def test_gradients_are_fitted_where_they_are_known(generator: Generator) -> None
         None, [1, 8, 1], "tanh", samples(x, torch.sin(3 * x), some), generator=generator
     )
     assert training.train_loss[-1] < 1e-12
-    fitted = input_gradient(split(training.theta, [1, 8, 1]), "tanh", x)[:, 0]
+    fitted = input_gradient(split(training.theta, [1, 8, 1]), ["tanh"], x)[:, 0]
     error = (fitted - slopes[0]).abs().flatten()
     assert error[1:].max() < 1e-5
     assert error[0] > 1e-4
@@ -373,7 +451,8 @@ def test_compiled_equals_uncompiled(evidence: str | None, generator: Generator) 
         )
         for compiled in (True, False)
     ]
-    assert torch.equal(trainings[0].theta, trainings[1].theta)
+    # not bit by bit: matrix products round differently where memory is aligned differently
+    torch.testing.assert_close(trainings[0].theta, trainings[1].theta, rtol=1e-4, atol=1e-4)
 
 
 def test_equal_generators_give_equal_parameters() -> None:

@@ -32,6 +32,16 @@ def theta() -> Tensor:
     return 2 * initial_parameters(WIDTHS, generator=derive_generator(0, "theta"))
 
 
+class Abs(torch.nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return z.abs()
+
+
+class Crease(torch.nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.cat([z[..., :1].abs(), z[..., 1:]], dim=-1)
+
+
 def module(theta: Tensor, activation: str) -> torch.nn.Sequential:
     """The same network as torch's own layers, made without drawing random numbers."""
     kinds = {
@@ -39,6 +49,8 @@ def module(theta: Tensor, activation: str) -> torch.nn.Sequential:
         "relu": torch.nn.ReLU,
         "silu": torch.nn.SiLU,
         "gelu": torch.nn.GELU,
+        "abs": Abs,
+        "crease": Crease,
     }
     parts: list[torch.nn.Module] = []
     for weight, bias in zip(*split(theta, WIDTHS), strict=True):
@@ -53,7 +65,7 @@ def test_the_network_is_the_one_of_torch(theta: Tensor, activation: str) -> None
     x = draw(11, 3)
     expected = module(theta, activation)(x)
     torch.testing.assert_close(
-        forward(split(theta, WIDTHS), activation, x), expected, rtol=0, atol=1e-14
+        forward(split(theta, WIDTHS), [activation] * 2, x), expected, rtol=0, atol=1e-14
     )
 
 
@@ -66,7 +78,7 @@ def test_the_input_gradient_agrees_with_automatic_differentiation(
     layers = split(theta, WIDTHS)
     expected = torch.func.vmap(torch.func.jacrev(module(theta, activation)))(x)
     recursion = script(input_gradient) if compiled else input_gradient
-    found = recursion(layers, activation, x)
+    found = recursion(layers, [activation] * 2, x)
     assert found.shape == (11, 2, 3)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
@@ -79,11 +91,13 @@ def test_slope_and_curvature_are_the_derivatives_of_the_activation(activation: s
         "relu": torch.relu,
         "silu": torch.nn.functional.silu,
         "gelu": torch.nn.functional.gelu,
+        "abs": torch.abs,
+        "crease": lambda z: torch.cat([z[:1].abs(), z[1:]]),
     }
     value = torch_functions[activation](z)
     (slope,) = torch.autograd.grad(value.sum(), z, create_graph=True)
     bend = torch.zeros_like(z)
-    if activation != "relu":
+    if activation not in ("relu", "abs", "crease"):
         (bend,) = torch.autograd.grad(slope.sum(), z)
     z, a, s = z.detach(), torch.empty(40, dtype=z.dtype), torch.empty(40, dtype=z.dtype)
     activate(activation, z, a)
@@ -116,17 +130,17 @@ def test_initial_parameters_are_uniform_within_torchs_bounds() -> None:
 def test_the_output_is_linear_in_the_features(theta: Tensor) -> None:
     x = draw(6, 3)
     layers = split(theta, WIDTHS)
-    expected = hidden(layers, "tanh", x) @ layers.weights[-1] + layers.biases[-1]
-    torch.testing.assert_close(forward(layers, "tanh", x), expected, rtol=0, atol=1e-15)
+    expected = hidden(layers, ["tanh"] * 2, x) @ layers.weights[-1] + layers.biases[-1]
+    torch.testing.assert_close(forward(layers, ["tanh"] * 2, x), expected, rtol=0, atol=1e-15)
 
 
 def test_a_network_without_hidden_layers_is_linear() -> None:
     layers = split(torch.tensor([2.0, 3.0, 1.0], dtype=torch.float64), [2, 1])
     x = draw(4, 2)
     torch.testing.assert_close(
-        forward(layers, "tanh", x), 2 * x[:, :1] + 3 * x[:, 1:] + 1, rtol=0, atol=1e-15
+        forward(layers, [], x), 2 * x[:, :1] + 3 * x[:, 1:] + 1, rtol=0, atol=1e-15
     )
     assert torch.equal(
-        input_gradient(layers, "tanh", x),
+        input_gradient(layers, [], x),
         torch.tensor([[[2.0, 3.0]]], dtype=torch.float64).expand(4, 1, 2),
     )
