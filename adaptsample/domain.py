@@ -104,8 +104,8 @@ class Box:
     def chebyshev(self, n: int, *, generator: Generator) -> Points:
         """Return n points as dense towards the ends of each axis as polynomials want them.
 
-        In one variable these are the Chebyshev points cos(pi j / (n - 1)), ends included; in several
-        Sobol points of the same density on each axis (Cohen and Migliorati 2017).
+        In one variable these are the Chebyshev points cos(pi j / (n - 1)), ends included; in
+        several, Sobol points of the same density on each axis (Cohen and Migliorati 2017).
         """
         if self.dimension == 1:
             angles = torch.linspace(0, torch.pi, n, dtype=torch.float64)[:, None]

@@ -28,7 +28,7 @@ from benchmarks._tables import duel_table, groups, markdown, page, spread, value
 from benchmarks._variants import VARIANTS
 
 AUTO: Final = "auto"
-NETWORKS: Final = "mlp"
+NETWORKS: Final = "networks"
 SOURCE: Final = PRESETS["source"]["topk"]
 SOURCE_NETWORKS: Final = (SOURCE.surrogate, PRESETS["source"]["softmax"].surrogate)
 BOTORCH: Final = ("botorch-matern", "botorch-rbf")

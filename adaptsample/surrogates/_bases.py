@@ -15,6 +15,7 @@ from typing import Literal, Self, TypeAlias, final
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.quasirandom import SobolEngine
 
 from adaptsample._types import Points, Values
 
@@ -178,3 +179,26 @@ def score(loo: Float[Tensor, " n"], n_parameters: int) -> float:
     The factor 1 / (1 - p / n) makes up for the optimism of choosing the basis by the same score.
     """
     return float(loo.square().mean().sqrt()) / max(1 - n_parameters / len(loo), 1e-3)
+
+
+def swing(basis: Orthonormal, elsewhere: Float[Tensor, "m p"]) -> float:
+    """Return how much larger errors are in the box than at the points.
+
+    Large bases swing between the points and beyond them, in corners above all, where no residual
+    can tell; the leverage does. The mean root of 1 + leverage is compared with that at the points.
+
+    Args:
+        basis: the features at the points.
+        elsewhere: the features at `box_points`.
+    """
+    leverage = (elsewhere @ basis.to_coefficients).square().sum(dim=1)
+    at_points = (1 + basis.q.square().sum(dim=1)).sqrt()
+    return float((1 + leverage).sqrt().mean() / at_points.mean())
+
+
+@lru_cache
+def box_points(dimension: int, n: int = 256) -> Points:
+    """Return points that fill [-1, 1]^d evenly."""
+    engine = SobolEngine(dimension)  # type: ignore[no-untyped-call]  # torch ships it untyped
+    unit: Tensor = engine.draw(n + 1, dtype=torch.float64)[1:]  # the first is a corner
+    return 2 * unit - 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
@@ -19,14 +20,15 @@ from adaptsample.surrogates.protocol import Model, SupportsNoise, SupportsStd, S
 EXACT = 1e-9
 """A cross-validated error below this ends the search."""
 
-GOOD = 1e-6
-"""Bold members are not tried where the others err less than this."""
+GOOD, NOISY = 1e-6, 0.5
+"""Bold members are not tried where the others err less than this, or where most members see noise
+that is at least this share of the error."""
 
 BOLD_FACTOR = 2.0
 """How much better a bold member must be, both in the contest and in its trial."""
 
 N_FOLDS, N_TRIALS = 5, 2
-"""In how many parts data are cut for cross-validation, and how many of them a trial foretells."""
+"""In how many parts data are cut for cross-validation, and how many of them a trial takes."""
 
 GROWTH, SURPRISE = 1.2, 3.0
 """The search is repeated when the data, or the error of what it found, has grown by this factor."""
@@ -34,7 +36,7 @@ GROWTH, SURPRISE = 1.2, 3.0
 MAX_CONTINUED = 4
 """Members of the committee before that are refitted."""
 
-COMMITTEE_FACTOR, MAX_COMMITTEE = 3.0, 8
+COMMITTEE_FACTOR, MAX_COMMITTEE = 2.0, 8
 """Candidates whose error is within this factor of the best form the committee."""
 
 WORST = 10.0
@@ -53,6 +55,15 @@ class CrossValidates(Model, Protocol):
         """Value minus the prediction of a fit without the point."""
 
 
+@runtime_checkable
+class Swings(Model, Protocol):
+    """A model that knows how it behaves where there are no data."""
+
+    @property
+    def swings(self) -> tuple[float, ...]:
+        """How much larger errors are in the data's box than at the points, for each output."""
+
+
 @final
 @dataclass(frozen=True)
 class Member:
@@ -63,8 +74,9 @@ class Member:
         draft: a quick fit.
         final: a longer fit that continues from a draft among the best.
         after: the member whose draft this one's draft starts from.
-        is_smooth: whether it has no creases: where smooth members are clearly best, bold ones are
-            not tried.
+        n_transforms: how many transforms it is drafted with, those that did best so far.
+        max_dimension: with more variables it is left out: it would have too many parameters.
+        has_prior: whether a prior keeps its parameters in check, so that many of them do no harm.
         is_bold: whether it is flexible enough to win by chance. Tried last, with the transforms
             that did best.
     """
@@ -73,7 +85,9 @@ class Member:
     draft: Surrogate
     final: Surrogate | None = None
     after: str = ""
-    is_smooth: bool = False
+    n_transforms: int = 4
+    max_dimension: int | None = None
+    has_prior: bool = False
     is_bold: bool = False
 
 
@@ -105,7 +119,7 @@ class Candidate:
     transform: Transform
     model: Model
     spread: float  # of the transformed output, the unit of the model's standard deviation
-    residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread
+    residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread, times any swing
     score: Score
 
     @property
@@ -132,7 +146,8 @@ class Candidate:
         """Standard deviation of the noise in the units of the output, if the model tells."""
         if not isinstance(self.model, SupportsNoise) or self.transform.name != "identity":
             return None
-        return self.model.noise_std[0]
+        noise = self.model.noise_std[0]
+        return None if noise.isnan() else noise
 
     def std(self, x: Points) -> Float[Tensor, " n"]:
         """Return the model's standard deviation in the units of the output; 0 if it has none."""
@@ -149,7 +164,7 @@ class Outcome:
     """The result of a contest.
 
     Attributes:
-        committee: the best candidate and those near it.
+        committee: the best candidate and those near it; where noise decides, those that tell it.
         weights: of the committee's members in the prediction, not negative, with sum 1.
         scores: how every candidate did, in the order in which they were tried.
         n_searched: number of points at the last search of the whole portfolio.
@@ -192,7 +207,9 @@ class Contest:
         deadline: Deadline,
         generator: Generator,
     ) -> None:
-        self.members, self.data = members, data
+        dimension = data.x.shape[1]
+        self.members = [m for m in members if dimension <= (m.max_dimension or dimension)]
+        self.data = data
         self.deadline, self.generator = deadline, generator
         legal = (Transform.legal(name, data.y[:, 0]) for name in transforms)
         self.transforms = [transform for transform in legal if transform is not None]
@@ -207,8 +224,12 @@ class Contest:
             self._search()
         else:
             n_searched = previous.n_searched
-        committee = self._committee()
         scores = tuple(candidate.score for candidate in self.candidates)
+        if self._is_noisy():
+            # errors that are mostly noise tell no candidates apart: the first that tells noise
+            sober = tuple(c for c in self.candidates if c.noise_std is not None)
+            return Outcome(sober, torch.eye(len(sober), dtype=torch.float64)[0], scores, n_searched)
+        committee = self._committee()
         return Outcome(committee, _stacked(committee), scores, n_searched)
 
     def _is_due(self, previous: Outcome) -> bool:
@@ -217,12 +238,11 @@ class Contest:
         return self._ranked()[0].rank > SURPRISE * previous.winner.rank
 
     def _search(self) -> None:
-        """Draft, then deepen."""
-        self._draft(self.transforms, is_bold=False)
+        """Draft, then deepen; then the same for the bold, where that may pay."""
+        self._draft(is_bold=False)
         self._deepen(2, is_bold=False)
-        if self._ranked()[0].rank > GOOD and not self._smooth_is_clearly_best():
-            best = list(dict.fromkeys(candidate.transform for candidate in self._ranked()))
-            self._draft(best[:2], is_bold=True)
+        if self._ranked()[0].rank > GOOD and not self._is_noisy():
+            self._draft(is_bold=True)
             self._deepen(1, is_bold=True)
 
     def _committee(self) -> tuple[Candidate, ...]:
@@ -238,12 +258,12 @@ class Contest:
         """Tell whether a bold member repeats its success, found afresh from a part of the data.
 
         Cross-validation keeps to the crease that all data led to; here also the crease must be
-        found without the points that are then foretold.
+        found without the points that are then foretold. Parts count by the logarithm of what is
+        gained: a search may fail once, but does not succeed by chance.
         """
-        fold = self._folds()
-        foretold = torch.zeros_like(fold, dtype=torch.bool)
-        errors = torch.zeros_like(bold.residuals)
+        fold, rival = self._folds(), than.residuals.abs()
         z = Dataset(self.data.x, bold.transform.forward(self.data.y))
+        gains = []
         for k in range(N_TRIALS):
             held = fold == k
             part = z.without(held.nonzero()[:, 0])
@@ -251,10 +271,9 @@ class Contest:
             if bold.member.final is not None:
                 model = bold.member.final.fit(part, generator=self.generator, start=model)
             prediction = bold.transform.inverse(model.predict(z.x[held]))
-            errors[held] = self._relative(self.data.y[held] - prediction)
-            foretold |= held
-        claimed, rival = errors[foretold].abs().mean(), than.residuals[foretold].abs().mean()
-        return bool(BOLD_FACTOR * claimed < rival)
+            error = float(self._relative(self.data.y[held] - prediction).abs().mean())
+            gains.append(log(float(rival[held].mean()) + EXACT) - log(error + EXACT))
+        return sum(gains) / N_TRIALS > log(BOLD_FACTOR)
 
     def _folds(self) -> Int64[Tensor, " n"]:
         return torch.randperm(len(self.data), generator=self.generator) % N_FOLDS
@@ -266,10 +285,11 @@ class Contest:
     def _ranked(self) -> list[Candidate]:
         return sorted(self.candidates, key=lambda candidate: candidate.rank)
 
-    def _is_over(self) -> bool:
+    def _needs_more(self) -> bool:
+        """Whether to go on: there is time left, and no candidate is exact."""
         if not self.candidates:
-            return False
-        return self.deadline.is_over or any(c.is_exact for c in self.candidates)
+            return True
+        return not self.deadline.is_over and not any(c.is_exact for c in self.candidates)
 
     def _continue(self, previous: Candidate) -> None:
         """Refit the winner of the model before, from where it was."""
@@ -278,11 +298,15 @@ class Contest:
             recipe = previous.member.final or previous.member.draft
             self._enter(previous.member, recipe, transform, previous.model)
 
-    def _draft(self, transforms: list[Transform], *, is_bold: bool) -> None:
-        """Fit each member with each transform, quickly."""
+    def _draft(self, *, is_bold: bool) -> None:
+        """Fit each member quickly, with the transforms that did best so far."""
         for member in self.members:
-            for transform in transforms:
-                if member.is_bold == is_bold and not self._is_over():
+            if member.is_bold != is_bold:
+                continue
+            tried = [candidate.transform for candidate in self._ranked()]
+            transforms = list(dict.fromkeys([*tried, *self.transforms]))
+            for transform in transforms[: member.n_transforms]:
+                if self._needs_more():
                     key = member.after, transform
                     start = next((c.model for c in self.candidates if c.key == key), None)
                     self._enter(member, member.draft, transform, start)
@@ -293,13 +317,15 @@ class Contest:
             if member.is_bold != is_bold or member.final is None:
                 continue
             for draft in [c for c in self._ranked() if c.member is member][:n_drafts]:
-                if not self._is_over():
+                if self._needs_more():
                     self._enter(member, member.final, draft.transform, draft.model)
 
-    def _smooth_is_clearly_best(self) -> bool:
-        smooth = [c.score.error for c in self.candidates if c.member.is_smooth]
-        creased = [c.score.error for c in self.candidates if not c.member.is_smooth]
-        return bool(smooth) and min(smooth) < min(0.03, 0.25 * min(creased, default=torch.inf))
+    def _is_noisy(self) -> bool:
+        """Whether the members that tell noise agree that the best error is about the noise."""
+        told = [c.noise_std for c in self.candidates if c.noise_std is not None]
+        best = self._ranked()[0].residuals.square().mean().sqrt() * spread_of(self.data.y)
+        agree = [bool(NOISY * best < noise < best / NOISY) for noise in told]
+        return sum(agree) > len(agree) / 2
 
     def _enter(
         self, member: Member, recipe: Surrogate, transform: Transform, start: Model | None
@@ -309,8 +335,10 @@ class Contest:
         z = Dataset(self.data.x, transform.forward(y))
         model = recipe.fit(z, generator=self.generator, start=start)
         in_z, n_parameters = self._judge(recipe, model, z)
-        residuals = self._relative(y - transform.inverse(z.y - in_z))
-        penalty = 1 + 4 * max(0.0, n_parameters / len(y) - 0.5)
+        swing = model.swings[0] if isinstance(model, Swings) else 1.0
+        residuals = swing * self._relative(y - transform.inverse(z.y - in_z))
+        share = 0.0 if member.has_prior else n_parameters / len(y)
+        penalty = 1 + 4 * max(0.0, share - 0.5)
         error = penalty * float(residuals.abs().mean())
         score = Score(member.name, transform.name, error, n_parameters)
         candidate = Candidate(member, transform, model, spread_of(z.y), residuals, score)

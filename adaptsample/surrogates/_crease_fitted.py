@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample._types import Points
-from adaptsample.surrogates._bases import Orthonormal, chebyshev, score
+from adaptsample.surrogates._bases import Orthonormal, box_points, chebyshev, score, swing
 from adaptsample.surrogates._crease_fit import Indices, Problem, Structure
 from adaptsample.surrogates._crease_forms import Form, Signs
 
@@ -30,7 +30,8 @@ class FittedCrease:
         inner: Chebyshev coefficients of each inner polynomial.
         basis: the features at the training points; in them the fit is linear.
         loo: leave-one-out residuals at fixed features.
-        score: their size, dearer the more parameters there are.
+        swing: how much larger errors are in the box than at the points.
+        score: their size, dearer the more parameters there are and the more the fit swings.
     """
 
     form: Form
@@ -42,6 +43,7 @@ class FittedCrease:
     basis: Orthonormal
     loo: Float[Tensor, " n"]
     rmse: float = torch.inf
+    swing: float = 1.0
     score: float = torch.inf
 
     @property
@@ -95,7 +97,10 @@ def _judged(crease: FittedCrease, columns: BasisColumns, z: Float[Tensor, " n"])
     residuals, basis = z - prediction, Orthonormal.of(features)
     loo = basis.leave_one_out(residuals, z)
     rmse = float(residuals.square().mean().sqrt())
-    return replace(crease, basis=basis, loo=loo, rmse=rmse, score=score(loo, basis.rank))
+    _, elsewhere = crease.evaluate(crease.columns(box_points(crease.indices[0].shape[1])))
+    swings = swing(basis, elsewhere)
+    total = swings * score(loo, basis.rank)
+    return replace(crease, basis=basis, loo=loo, rmse=rmse, swing=swings, score=total)
 
 
 def held_out_residuals(

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from adaptsample._types import Points
-from adaptsample.surrogates._bases import Orthonormal, chebyshev, score
+from adaptsample.surrogates._bases import Orthonormal, box_points, chebyshev, score, swing
 
 Columns: TypeAlias = Callable[[Points], Float[Tensor, "n p"]]
 """Features as a function of scaled points."""
@@ -26,7 +26,8 @@ class Expansion:
         basis: the features at the training points.
         loo: leave-one-out residuals at these features.
         held_out: residuals that also account for the choice of the features, where known.
-        score: size of the held-out residuals, dearer the more parameters there are.
+        swing: how much larger errors are in the box than at the points.
+        score: their size, dearer the more parameters there are and the more the fit swings.
     """
 
     columns: Columns
@@ -34,6 +35,7 @@ class Expansion:
     basis: Orthonormal
     loo: Float[Tensor, " n"]
     held_out: Float[Tensor, " n"]
+    swing: float
     score: float
 
     @classmethod
@@ -49,7 +51,10 @@ class Expansion:
         coefficients, residuals = basis.solve(z)
         loo = basis.leave_one_out(residuals, z)
         held_out = loo if held_out is None else held_out
-        return cls(columns, coefficients, basis, loo, held_out, score(held_out, basis.rank))
+        elsewhere = columns(box_points(u.shape[1]))
+        swings = swing(basis, elsewhere)
+        total = swings * score(held_out, basis.rank)
+        return cls(columns, coefficients, basis, loo, held_out, swings, total)
 
     @classmethod
     def chebyshev(

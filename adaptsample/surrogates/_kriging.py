@@ -23,7 +23,7 @@ References:
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import log, sqrt
+from math import log, nan, sqrt
 from typing import Literal, NamedTuple, TypeAlias, final
 
 import numpy as np
@@ -226,8 +226,10 @@ class Kriged:
 
     @property
     def noise_std(self) -> float:
-        """Standard deviation of the noise."""
-        return sqrt(self.solved.noise * self.solved.variance)
+        """Standard deviation of the noise; NaN if none was looked for."""
+        return (
+            nan if self.data.noise == NO_NOISE else sqrt(self.solved.noise * self.solved.variance)
+        )
 
     @property
     def _loo_precision(self) -> Float[Tensor, " n"]:

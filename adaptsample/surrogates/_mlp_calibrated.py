@@ -77,6 +77,16 @@ class CalibratedMLPModel:
         return self._factor * _linearised_std(self.network, self.training, x)
 
     @property
+    def noise_std(self) -> Float[Tensor, " k"]:
+        """Standard deviation of the noise that the evidence finds, in the units of the data.
+
+        In scaled units it is the same for all outputs; 0 if the fit had no prior.
+        """
+        prior = self.training.state.prior
+        noise = float(prior.beta) ** -0.5 if len(prior.groups) else 0.0
+        return noise * self.network.outputs.unit
+
+    @property
     def n_parameters(self) -> tuple[int, ...]:
         """Effective number of parameters, for each output: how many its data determine."""
         leverages = self.training.linearisation.leverages

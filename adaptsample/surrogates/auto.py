@@ -25,38 +25,65 @@ from torch import Generator, Tensor
 from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
-from adaptsample.surrogates._contest import Contest, Member, Outcome, Score, spread_of
+from adaptsample.surrogates._contest import Contest, Outcome, Score, spread_of
+from adaptsample.surrogates._contest import Member as Member
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._crease_forms import Kind
 from adaptsample.surrogates._transforms import TransformName
 from adaptsample.surrogates.crease import Crease
 from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.jump import Jump
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.training import LevenbergMarquardt
 
 TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
 
 
-BOLD_KINDS: tuple[Kind, ...] = ("abs2", "max", "product")
+def _crease(kind: Kind, *, is_bold: bool) -> Member:
+    return Member(
+        f"crease_{kind}",
+        Crease(kind, n_climbs=0, seconds=5.0),
+        Crease(kind, n_starts=0, seconds=15.0),
+        after="crease_abs" if is_bold else "",
+        n_transforms=2 if is_bold else 4,
+        max_dimension=4 if is_bold else None,
+        is_bold=is_bold,
+    )
 
 
-def _member(kind: Kind, *, after: str = "") -> Member:
-    draft, deep = Crease(kind, n_climbs=0, seconds=5.0), Crease(kind, n_starts=0, seconds=10.0)
-    return Member(f"crease_{kind}", draft, deep, after=after, is_bold=kind in BOLD_KINDS)
+def _creased_network(name: str, hidden: tuple[int, ...], *activation: str) -> Member:
+    training = LevenbergMarquardt(starts=8, seconds=10.0)
+    return Member(name, MLP(hidden, activation, training=training), n_transforms=1, is_bold=True)
 
+
+def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | None) -> Member:
+    recipe = MLP(hidden, training=LevenbergMarquardt(seconds=10.0))
+    return Member(name, recipe, n_transforms=2, max_dimension=max_dimension, has_prior=True)
+
+
+NETWORKS = (
+    _smooth_network("wide_network", (12, 12), max_dimension=1),
+    _smooth_network("network", (10, 10, 10), max_dimension=None),
+    _creased_network("network_abs", (10, 10, 1, 6, 6), "tanh", "tanh", "abs", "tanh", "tanh"),
+    _creased_network("network_mixed", (10, 10, 2, 10), "tanh", "tanh", "crease", "tanh"),
+    _creased_network("network_abs3", (10, 10, 3, 10), "tanh", "tanh", "abs", "tanh"),
+)
+"""Networks alone: smooth, with one crease, with one crease beside a smooth part, with three."""
 
 MEMBERS = (
-    Member("polynomial", Polynomial(), is_smooth=True),
-    _member("abs"),
-    Member("gaussian_process", GaussianProcess(), is_smooth=True),
+    Member("polynomial", Polynomial()),
+    _crease("abs", is_bold=False),
+    Member("gaussian_process", GaussianProcess()),
     Member(
         "rough_gaussian_process",
         GaussianProcess(kernels=("matern32",), trend=1, noisy=False),
-        is_smooth=True,
     ),
-    *(_member(kind, after="crease_abs") for kind in BOLD_KINDS),
-    Member("jump", Jump(), is_bold=True),
+    *(_crease(kind, is_bold=True) for kind in ("abs2", "max", "product")),
+    Member("jump", Jump(), n_transforms=1, max_dimension=4, is_bold=True),
+    *NETWORKS,
 )
+"""The portfolio: cheap members first."""
 
 
 @final
@@ -76,7 +103,7 @@ class Auto:
 
     members: tuple[Member, ...] = MEMBERS
     transforms: tuple[TransformName, ...] = TRANSFORMS
-    seconds: float = 30.0
+    seconds: float = 60.0
 
     def __post_init__(self) -> None:
         if all(member.is_bold for member in self.members):

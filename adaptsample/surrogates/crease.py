@@ -165,6 +165,11 @@ class CreaseModel:
         return tuple(best.basis.rank for best, *_ in self.solutions)
 
     @property
+    def swings(self) -> tuple[float, ...]:
+        """How much larger errors are in the data's box than at the points, for each output."""
+        return tuple(best.swing for best, *_ in self.solutions)
+
+    @property
     def scores(self) -> tuple[float, ...]:
         """Leave-one-out error of each output in units of its spread, corrected for selection."""
         return tuple(best.score for best, *_ in self.solutions)

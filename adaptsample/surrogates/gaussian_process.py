@@ -106,7 +106,7 @@ class GaussianProcessModel:
 
     @property
     def noise_std(self) -> Float[Tensor, " k"]:
-        """Standard deviation of each output's noise, in the units of the data."""
+        """Standard deviation of each output's noise, in the units of the data; NaN if not noisy."""
         stds = torch.tensor([p.noise_std for p in self.processes], dtype=torch.float64)
         return stds * self.outputs.spread
 

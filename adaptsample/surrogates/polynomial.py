@@ -135,6 +135,11 @@ class PolynomialModel:
         return tuple(expansion.basis.rank for expansion in self.expansions)
 
     @property
+    def swings(self) -> tuple[float, ...]:
+        """How much larger errors are in the data's box than at the points, for each output."""
+        return tuple(expansion.swing for expansion in self.expansions)
+
+    @property
     def scores(self) -> tuple[float, ...]:
         """Cross-validated error of each output in units of its spread, corrected for selection."""
         return tuple(expansion.score for expansion in self.expansions)

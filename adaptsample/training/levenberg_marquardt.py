@@ -19,7 +19,6 @@ References:
 """
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, final
@@ -28,6 +27,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample.training._lm_evidence import Prior, flat_prior, grouped_prior
 from adaptsample.training._lm_linearisation import Linearisation
 from adaptsample.training._lm_network import Problem, linearise, residuals
@@ -175,7 +175,7 @@ class LevenbergMarquardt:
             self._solver(),
             problem,
             Stop(self.tolerance, 20, 1e-12),
-            math.inf if self.seconds is None else time.thread_time() + self.seconds,
+            Deadline.after(math.inf if self.seconds is None else self.seconds),
         )
         if state is not None and theta is not None:
             runner = race.run(self._continued(theta, problem, state), self.continued_iterations)
@@ -308,7 +308,7 @@ class _Race:
     iterate: Iterate
     problem: Problem
     stop: Stop
-    deadline: float
+    deadline: Deadline
 
     def on(self, problem: Problem) -> Self:
         return type(self)(self.iterate, problem, self.stop, self.deadline)
@@ -320,7 +320,7 @@ class _Race:
             state, more = self.iterate(state, self.problem, self.stop, min(n_iterations, _CHUNK))
             losses += tuple(more)
             n_iterations -= _CHUNK
-            if time.thread_time() > self.deadline:
+            if self.deadline.is_over:
                 break
         # compiled programs return named tuples of classes of their own
         return _Runner(State(*state)._replace(prior=Prior(*state.prior)), losses)

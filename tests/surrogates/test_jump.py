@@ -1,11 +1,13 @@
 """Jump surrogates."""
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
 import torch
 from torch import Tensor
 
+from adaptsample._deadline import Deadline
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
 from adaptsample.randomness import derive_generator
@@ -212,7 +214,7 @@ def test_an_axis_that_does_not_matter_is_dropped_from_the_boundary():
     assert first is not None
     fold = torch.arange(100) % 20
     chosen, wrong = choose(
-        first, u, labels, fold, limit=33, deadline=torch.inf, generator=generator
+        first, u, labels, fold, limit=33, deadline=Deadline.after(inf), generator=generator
     )
     assert chosen.degrees == (1, 0)
     assert max(chosen.degrees) <= MAX_DEGREE
