@@ -24,8 +24,9 @@ from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.protocol import Oracle, Stochastic, SupportsExact
 from adaptsample.problems import PROBLEMS
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates.auto import Auto, Member
+from adaptsample.surrogates.auto import Auto
 from adaptsample.surrogates.committee import Committee
+from adaptsample.surrogates.member import Member
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import LevenbergMarquardt
 from benchmarks import _peers

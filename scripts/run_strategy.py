@@ -250,12 +250,15 @@ def _print_summary(summary: dict[str, Any], recorded: Recorded, picture: Path) -
 
 
 def _print_choice(recorded: Recorded) -> None:
-    """Show on stderr what an automatic surrogate tried for its last model, best first."""
-    choice = recorded.rounds[-1].get("choice")
-    if not choice:
+    """Show on stderr what an automatic surrogate tried in its last search, best first."""
+    chosen = [record for record in recorded.rounds if record.get("choice")]
+    if not chosen:
         print("nothing was chosen: the surrogate is not an automatic one", file=sys.stderr)
         return
-    table = Table("output", "member", "transform", "error", "parameters", box=None)
+    searches = [record for record in chosen if any(len(s) > 1 for s in record["choice"]["tried"])]
+    last = (searches or chosen)[-1]
+    choice, title = last["choice"], f"last search, after {last['n_evaluations']:g} evaluations"
+    table = Table("output", "member", "transform", "error", "parameters", box=None, title=title)
     for output, scores in enumerate(choice["tried"]):
         for score in sorted(scores, key=lambda score: float(score["error"])):
             error, size = f"{score['error']:.1e}", str(score["n_parameters"] or "-")

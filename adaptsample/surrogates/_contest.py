@@ -15,6 +15,7 @@ from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._transforms import Transform, TransformName
+from adaptsample.surrogates.member import Member
 from adaptsample.surrogates.protocol import Model, SupportsNoise, SupportsStd, Surrogate
 
 EXACT = 1e-9
@@ -62,33 +63,6 @@ class Swings(Model, Protocol):
     @property
     def swings(self) -> tuple[float, ...]:
         """How much larger errors are in the data's box than at the points, for each output."""
-
-
-@final
-@dataclass(frozen=True)
-class Member:
-    """A family in the portfolio.
-
-    Attributes:
-        name: what scores call it.
-        draft: a quick fit.
-        final: a longer fit that continues from a draft among the best.
-        after: the member whose draft this one's draft starts from.
-        n_transforms: how many transforms it is drafted with, those that did best so far.
-        max_dimension: with more variables it is left out: it would have too many parameters.
-        has_prior: whether a prior keeps its parameters in check, so that many of them do no harm.
-        is_bold: whether it is flexible enough to win by chance. Tried last, with the transforms
-            that did best.
-    """
-
-    name: str
-    draft: Surrogate
-    final: Surrogate | None = None
-    after: str = ""
-    n_transforms: int = 4
-    max_dimension: int | None = None
-    has_prior: bool = False
-    is_bold: bool = False
 
 
 @final

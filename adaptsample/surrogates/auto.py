@@ -26,13 +26,13 @@ from adaptsample._deadline import Deadline
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._contest import Contest, Outcome, Score, spread_of
-from adaptsample.surrogates._contest import Member as Member
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._crease_forms import Kind
 from adaptsample.surrogates._transforms import TransformName
 from adaptsample.surrogates.crease import Crease
 from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.jump import Jump
+from adaptsample.surrogates.member import Member
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.training import LevenbergMarquardt

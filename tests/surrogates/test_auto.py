@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
 from adaptsample.randomness import derive_generator
-from adaptsample.surrogates._contest import Member
 from adaptsample.surrogates._transforms import MARGIN, Transform
 from adaptsample.surrogates.auto import TRANSFORMS, Auto, AutoModel
+from adaptsample.surrogates.member import Member
 from adaptsample.surrogates.polynomial import Polynomial
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
