@@ -115,6 +115,32 @@ def test_workers_give_the_same_result(run: Any) -> None:
     assert alone["errors"] == together["errors"]
 
 
+def test_the_default_surrogate_finds_the_peak_and_verbose_says_how(run: Any) -> None:
+    status, out, err = run("--strategy", "sobol", "--budget", "60", "--tolerance", "1e-6", "-v")
+    assert status == 0
+    assert "surrogate       auto" in out
+    assert "(confirmed)" in out
+    assert "crease_abs" in err
+    assert "gaussian_process" in err
+    again, _, err_again = run("--strategy", "sobol", "--budget", "60", "--tolerance", "1e-6", "-v")
+    assert again == 0
+    assert err_again.partition("\n")[2] == err
+
+
+def test_another_tolerance_asks_how_to_go_on(run: Any) -> None:
+    fast = ("--strategy", "sobol", "--budget", "20", "--surrogate", "polynomial")
+    assert run(*fast, "--tolerance", "0.5")[0] == 0
+    status, _, err = run(*fast)
+    assert status == 2
+    assert "tolerance 0.5" in err
+    assert "--resume" in err
+
+
+def test_verbose_says_so_where_nothing_was_chosen(run: Any) -> None:
+    _, _, err = run("--strategy", "sobol", "--budget", "15", "--surrogate", "polynomial", "-v")
+    assert "nothing was chosen" in err
+
+
 def test_list_names_everything(run: Any) -> None:
     status, out, _ = run("--list")
     assert status == 0

@@ -22,8 +22,8 @@ EXACT = 1e-9
 """A cross-validated error below this ends the search."""
 
 GOOD, NOISY = 1e-6, 0.5
-"""Bold members are not tried where the others err less than this, or where most members see noise
-that is at least this share of the error."""
+"""Bold members are not tried where the others err less than this. Errors are taken for noise where
+the noise seen is at least this share of them, and they of the noise."""
 
 BOLD_FACTOR = 2.0
 """How much better a bold member must be, both in the contest and in its trial."""
@@ -123,6 +123,13 @@ class Candidate:
         noise = self.model.noise_std[0]
         return None if noise.isnan() else noise
 
+    def sees(self, best: "Candidate") -> bool:
+        """Whether the best candidate's errors are about the noise that this one tells."""
+        if self.noise_std is None:
+            return False
+        share = self.noise_std / self.spread / best.residuals.square().mean().sqrt()
+        return bool(NOISY < share < 1 / NOISY)
+
     def std(self, x: Points) -> Float[Tensor, " n"]:
         """Return the model's standard deviation in the units of the output; 0 if it has none."""
         if not isinstance(self.model, SupportsStd):
@@ -198,13 +205,9 @@ class Contest:
             self._search()
         else:
             n_searched = previous.n_searched
+        committee, weights = self._committee()
         scores = tuple(candidate.score for candidate in self.candidates)
-        if self._is_noisy():
-            # errors that are mostly noise tell no candidates apart: the first that tells noise
-            sober = tuple(c for c in self.candidates if c.noise_std is not None)
-            return Outcome(sober, torch.eye(len(sober), dtype=torch.float64)[0], scores, n_searched)
-        committee = self._committee()
-        return Outcome(committee, _stacked(committee), scores, n_searched)
+        return Outcome(committee, weights, scores, n_searched)
 
     def _is_due(self, previous: Outcome) -> bool:
         if not self.candidates or len(self.data) >= GROWTH * previous.n_searched:
@@ -219,14 +222,24 @@ class Contest:
             self._draft(is_bold=True)
             self._deepen(1, is_bold=True)
 
-    def _committee(self) -> tuple[Candidate, ...]:
-        """Return the best candidate and those near it; a bold one only if it stands its trial."""
+    def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
+        """Return the best candidate and those near it, a bold one only if it stands its trial.
+
+        Errors that are mostly noise tell no candidates apart: then the first that tells the noise
+        predicts.
+        """
         timid = [c for c in self._ranked() if not c.member.is_bold]
         bolder = (c for c in self._ranked() if c.member.is_bold and c.rank < timid[0].rank)
         bold = next((c for c in bolder if self._repeats(c, than=timid[0])), None)
+        near = [c for c in timid if c.score.error <= COMMITTEE_FACTOR * timid[0].score.error]
+        if bold is None and (
+            sober := [c for c in self.candidates if c in near and c.sees(timid[0])]
+        ):
+            return tuple(sober), torch.eye(len(sober), dtype=torch.float64)[0]
         trusted = timid if bold is None else [bold, *timid]
         limit = COMMITTEE_FACTOR * trusted[0].score.error
-        return tuple([c for c in trusted if c.score.error <= limit][:MAX_COMMITTEE])
+        committee = tuple([c for c in trusted if c.score.error <= limit][:MAX_COMMITTEE])
+        return committee, _stacked(committee)
 
     def _repeats(self, bold: Candidate, *, than: Candidate) -> bool:
         """Tell whether a bold member repeats its success, found afresh from a part of the data.
@@ -295,11 +308,9 @@ class Contest:
                     self._enter(member, member.final, draft.transform, draft.model)
 
     def _is_noisy(self) -> bool:
-        """Whether the members that tell noise agree that the best error is about the noise."""
-        told = [c.noise_std for c in self.candidates if c.noise_std is not None]
-        best = self._ranked()[0].residuals.square().mean().sqrt() * spread_of(self.data.y)
-        agree = [bool(NOISY * best < noise < best / NOISY) for noise in told]
-        return sum(agree) > len(agree) / 2
+        """Whether all members that tell noise see it in the errors of the best."""
+        told = [c for c in self.candidates if c.noise_std is not None]
+        return bool(told) and all(c.sees(self._ranked()[0]) for c in told)
 
     def _enter(
         self, member: Member, recipe: Surrogate, transform: Transform, start: Model | None

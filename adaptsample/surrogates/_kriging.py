@@ -4,7 +4,9 @@
 
 The correlation R has one length-scale per axis; g is the ratio of noise to signal variance. A flat
 prior on beta integrates the trend out, and sigma follows in closed form, so the restricted
-likelihood is a function of the log length-scales and log g alone. With the precision
+likelihood is a function of the log length-scales and log g alone. A wide prior on length-scales, in
+proportion to sqrt(d), decides where the likelihood does not: few noisy values are as likely to be
+the exact values of a function with tiny length-scales. With the precision
 P = K^-1 - K^-1 F (F' K^-1 F)^-1 F' K^-1, a = P z and m = n - p,
 
     -log L  = m / 2 log(z' a / m) + 1/2 log|K| + 1/2 log|F' K^-1 F|
@@ -18,6 +20,8 @@ References:
     T. J. Santner, B. J. Williams and W. I. Notz (2018), The Design and Analysis of Computer
         Experiments, chapter 3: the restricted likelihood and its predictor.
     O. Dubrule (1983), Cross validation of kriging in a unique neighborhood: leave-one-out.
+    C. Hvarfner, E. O. Hellsten and L. Nardi (2024), Vanilla Bayesian optimization performs great in
+        high dimensions: the prior, there for the unit cube.
     R. B. Gramacy and H. K. H. Lee (2012), Cases for the nugget in modeling computer experiments.
 """
 
@@ -46,7 +50,8 @@ NOISE, NO_NOISE = (1e-14, 1e2), (1e-14, 1e-8)
 """Range of the ratio of noise to signal variance, and where values are taken for exact."""
 
 _START_SCALES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)  # times sqrt(d), the cube's size
-_START_NOISES = (1e-10, 1e-2)  # kept within the range
+_START_NOISES = (1e-10, 1e-2, 1.0)  # kept within the range
+_PRIOR_MEAN, _PRIOR_VARIANCE = 2**0.5 + log(2), 3.0  # of log length-scale - log(d) / 2
 _LOWEST_VARIANCE = 1e-28  # of standardised values: below it is rounding
 _LOWEST_PRECISION = 1e-9  # in units of the inverse signal variance
 _LOWEST_FREEDOM = 0.2  # share of the points that hyper-parameters leave over
@@ -146,30 +151,37 @@ class Kriging:
         )
 
     def loss(self, theta: Float[Tensor, " d+1"]) -> tuple[float, Float[Tensor, " d+1"]]:
-        """Return the negative log restricted likelihood, up to a constant, and its gradient."""
+        """Return the negative log restricted posterior, up to a constant, and its gradient."""
         s = self.solve(theta)
-        value = self.freedom / 2 * log(s.variance)
+        off = theta[:-1] - _PRIOR_MEAN - log(self.u.shape[1]) / 2
+        value = float(off.square().sum()) / (2 * _PRIOR_VARIANCE)
+        value += self.freedom / 2 * log(s.variance)
         value += float(s.cholesky.diagonal().log().sum() + s.upper.diagonal().abs().log().sum())
         m = (s.precision - torch.outer(s.weights, s.weights) / s.variance) / 2
         scales = torch.exp(-2 * theta[:-1]) * (self.squares @ (m * s.slope).reshape(-1))
+        scales += off / _PRIOR_VARIANCE
         return value, torch.cat([scales, s.noise * m.diagonal().sum()[None]])
 
     def fit(self, n_starts: int, start: Float[Tensor, " d+1"] | None) -> "Kriged":
-        """Maximise the likelihood by L-BFGS-B from the best of a grid of isotropic starts.
+        """Maximise the likelihood by L-BFGS-B from the best of isotropic starts.
+
+        Rough and noisy explanations of the same data are different maxima: each level of noise has
+        starts of its own.
 
         Args:
-            n_starts: number of climbs.
-            start: hyper-parameters that join the grid.
+            n_starts: number of climbs for each level of noise.
+            start: hyper-parameters that are one more start.
         """
         d = self.u.shape[1]
-        starts = [
-            torch.tensor([scale * d**0.5] * d + [noise], dtype=self.u.dtype).log()
-            for scale in _START_SCALES
-            for noise in sorted({min(noise, self.noise[1]) for noise in _START_NOISES})
-        ]
-        starts += [] if start is None else [start]
-        starts.sort(key=lambda theta: self.loss(theta)[0])
-        climbs = [self._climb(theta) for theta in starts[:n_starts]]
+        chosen = [] if start is None else [start]
+        for noise in sorted({min(noise, self.noise[1]) for noise in _START_NOISES}):
+            starts = [
+                torch.tensor([scale * d**0.5] * d + [noise], dtype=self.u.dtype).log()
+                for scale in _START_SCALES
+            ]
+            starts.sort(key=lambda theta: self.loss(theta)[0])
+            chosen += starts[:n_starts]
+        climbs = [self._climb(theta) for theta in chosen]
         return min(climbs, key=lambda climb: climb.loss)
 
     def _climb(self, start: Float[Tensor, " d+1"]) -> "Kriged":
@@ -203,7 +215,7 @@ class Kriged:
 
     @cached_property
     def loss(self) -> float:
-        """Negative log likelihood, up to a constant that all kernels share."""
+        """Negative log posterior, up to a constant that all kernels share."""
         return self.data.loss(self.theta)[0]
 
     @cached_property

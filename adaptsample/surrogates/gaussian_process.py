@@ -1,9 +1,9 @@
 """Gaussian processes: smooth functions of a few hundred evaluations, with honest uncertainty.
 
 Each output gets a polynomial trend and a Gaussian process around it, whose length-scales and noise
-maximise the restricted likelihood; so does the choice of kernel. The standard deviation is scaled
-until the leave-one-out residuals are calibrated. The cost grows as n^3: about a second at n = 200,
-ten at n = 500.
+maximise the restricted likelihood under a wide prior; so does the choice of kernel. The standard
+deviation is scaled until the leave-one-out residuals are calibrated. The cost grows as n^3: about a
+second at n = 200, ten at n = 500.
 """
 
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class GaussianProcess:
     """Universal kriging with one length-scale per variable and estimated noise.
 
     Args:
-        kernels: correlation functions to try, from the roughest "matern32" by "matern52" to "rbf";
-            the likeliest is kept.
+        kernels: correlation functions to try, from rough to smooth "matern32", "matern52", "rbf";
+            the likeliest is kept. The roughest is easily taken for noise, and the other way round.
         trend: highest degree of the polynomial trend; lower where the data are too few.
-        n_starts: climbs of the likelihood for each kernel, from the best of a grid.
+        n_starts: climbs of the likelihood for each kernel and level of noise.
         noisy: whether noise is looked for. False passes through all values: a few values of a rough
             function are else easily taken for noise.
 
@@ -39,9 +39,9 @@ class GaussianProcess:
         ValueError: an unknown kernel, a negative degree, or no start.
     """
 
-    kernels: tuple[KernelName, ...] = get_args(KernelName)
+    kernels: tuple[KernelName, ...] = ("matern52", "rbf")
     trend: int = 2
-    n_starts: int = 2
+    n_starts: int = 1
     noisy: bool = True
 
     def __post_init__(self) -> None:

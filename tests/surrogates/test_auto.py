@@ -196,6 +196,26 @@ def test_models_that_tell_nothing_are_judged_by_refits():
     assert float(model.std(data.x).max()) < 1e-10
 
 
+def test_noise_is_left_to_the_member_that_knows_it():
+    g = derive_generator(3, "noise")
+
+    def noisy(x: Tensor) -> Tensor:
+        return torch.sin(3 * x[:, :1]) + 0.2 * torch.randn(len(x), 1, generator=g).double()
+
+    model = fit(sample(noisy, 60))
+    outcome = model.outcomes[0]
+    assert outcome.winner.member.name == "gaussian_process"
+    assert outcome.weights.tolist()[0] == 1
+    assert float(model.noise_std) == pytest.approx(0.2, rel=0.3)
+
+
+def test_members_for_few_variables_are_left_out_for_many():
+    few = Member("few", Mean(), max_dimension=1)
+    recipe = Auto(members=(Member("polynomial", Polynomial()), few), transforms=("identity",))
+    model = fit(sample(lambda x: (x[:, :1] - 0.3).abs(), 20), recipe)
+    assert {score.name for score in model.scores[0]} == {"polynomial"}
+
+
 def test_portfolios_that_may_have_no_candidate_are_refused():
     with pytest.raises(ValueError, match="bold"):
         Auto(members=(Member("bold", Mean(), is_bold=True),))

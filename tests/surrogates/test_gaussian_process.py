@@ -102,7 +102,10 @@ def test_the_likelihood_is_that_of_contrasts_which_the_trend_cannot_reach(kernel
         k = contrasts.T @ k @ contrasts
         z = contrasts.T @ data.z
         variance = float(z @ torch.linalg.solve(k, z)) / 9
-        return 9 / 2 * math.log(variance) + float(torch.logdet(k)) / 2
+        # log length-scales are normal: mean sqrt(2) + log(2 sqrt(d)), variance 3
+        prior = theta[:2] - math.sqrt(2) - math.log(2 * math.sqrt(2))
+        likelihood = 9 / 2 * math.log(variance) + float(torch.logdet(k)) / 2
+        return likelihood + float(prior.square().sum()) / 6
 
     other = THETA + torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
     found = data.loss(THETA)[0] - data.loss(other)[0]
@@ -319,3 +322,21 @@ def test_degenerate_data_gives_finite_predictions(name: str):
     assert torch.isfinite(model.predict(far)).all()
     assert torch.isfinite(model.std(far)).all()
     assert torch.isfinite(model.loo_residuals).all()
+
+
+def test_without_noise_the_process_passes_through_all_values():
+    data = Dataset(unit(2).sobol(30, generator=derive_generator(1, "x")), torch.empty(30, 1))
+    data = Dataset(data.x, (data.x[:, :1] - data.x[:, 1:]).abs())
+    model = GaussianProcess(kernels=("matern32",), noisy=False).fit(
+        data, generator=derive_generator(0, "fit")
+    )
+    assert float((model.predict(data.x) - data.y).abs().max()) < 1e-6
+    assert bool(model.noise_std.isnan().all())
+
+
+def test_the_noise_level_is_found():
+    g = derive_generator(2, "noise")
+    x = unit(1).sobol(100, generator=g)
+    y = torch.sin(6 * x) + 0.1 * torch.randn(100, 1, dtype=torch.float64, generator=g)
+    model = GaussianProcess().fit(Dataset(x, y), generator=derive_generator(0, "fit"))
+    assert float(model.noise_std) == pytest.approx(0.1, rel=0.25)

@@ -14,8 +14,10 @@ from adaptsample.surrogates._bases import (
     InputScale,
     Orthonormal,
     OutputScale,
+    box_points,
     chebyshev,
     multi_indices,
+    swing,
 )
 from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
 
@@ -208,3 +210,14 @@ def test_a_jump_costs_no_more_than_its_gap() -> None:
     wrong = (fit(data).predict(x) - jump(x)).abs()[:, 0] > 1e-5
     below, above = data.x[data.x <= 0.3].max(), data.x[data.x > 0.3].min()
     assert bool(((x[wrong] > below) & (x[wrong] < above)).all())
+
+
+@pytest.mark.parametrize(("reach", "low", "high"), [(2.0, 0.9, 1.2), (0.0, 3.0, 1e6)])
+def test_a_fit_swings_where_there_are_no_points(reach: float, low: float, high: float):
+    box = Box({"x": (-1, 1), "y": (-1, 1)})
+    u = box.sobol(200, generator=derive_generator(0, "u"))
+    u = u[u.sum(dim=1) < reach]  # all of the square, or one half
+    indices = multi_indices("total", (5, 5), 100)
+    assert indices is not None
+    basis = Orthonormal.of(chebyshev(u, indices))
+    assert low < swing(basis, chebyshev(box_points(2), indices)) < high
