@@ -25,8 +25,12 @@ GOOD, NOISY = 1e-6, 0.5
 """Bold members are not tried where the others err less than this. Errors are taken for noise where
 the noise seen is at least this share of them, and they of the noise."""
 
-BOLD_FACTOR = 2.0
-"""How much better a bold member must be, both in the contest and in its trial."""
+BOLD_FACTOR, FREE_FACTOR = 2.0, 1.5
+"""How much dearer the errors of bold members are, and of others without a prior: their search has
+seen the points that were then held out."""
+
+TRIAL_FACTOR = 1.5
+"""How much better a bold member must be in its trial."""
 
 N_FOLDS, N_TRIALS = 5, 2
 """In how many parts data are cut for cross-validation, and how many of them a trial takes."""
@@ -37,7 +41,7 @@ GROWTH, SURPRISE = 1.2, 3.0
 MAX_CONTINUED = 4
 """Members of the committee before that are refitted."""
 
-COMMITTEE_FACTOR, MAX_COMMITTEE = 2.0, 8
+COMMITTEE_FACTOR, MAX_COMMITTEE = 1.3, 8
 """Candidates whose error is within this factor of the best form the committee."""
 
 WORST = 10.0
@@ -104,7 +108,14 @@ class Candidate:
     @property
     def rank(self) -> float:
         """The error by which candidates compare."""
-        return self.score.error * (BOLD_FACTOR if self.member.is_bold else 1.0)
+        return self.score.error * self.handicap
+
+    @property
+    def handicap(self) -> float:
+        """How much dearer its errors are than they look."""
+        if self.member.is_bold:
+            return BOLD_FACTOR
+        return 1.0 if self.member.has_prior else FREE_FACTOR
 
     @property
     def is_exact(self) -> bool:
@@ -124,8 +135,12 @@ class Candidate:
         return None if noise.isnan() else noise
 
     def sees(self, best: "Candidate") -> bool:
-        """Whether the best candidate's errors are about the noise that this one tells."""
-        if self.noise_std is None:
+        """Whether the best candidate's errors are about the noise that this one tells.
+
+        Only one that is about as good itself can know.
+        """
+        is_near = self.rank <= COMMITTEE_FACTOR * best.rank
+        if self.noise_std is None or not is_near or not self.member.has_prior:
             return False
         share = self.noise_std / self.spread / best.residuals.square().mean().sqrt()
         return bool(NOISY < share < 1 / NOISY)
@@ -145,7 +160,7 @@ class Outcome:
     """The result of a contest.
 
     Attributes:
-        committee: the best candidate and those near it; where noise decides, those that tell it.
+        committee: the best candidate and those near it; where noise decides, those with a prior.
         weights: of the committee's members in the prediction, not negative, with sum 1.
         scores: how every candidate did, in the order in which they were tried.
         n_searched: number of points at the last search of the whole portfolio.
@@ -225,20 +240,16 @@ class Contest:
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
         """Return the best candidate and those near it, a bold one only if it stands its trial.
 
-        Errors that are mostly noise tell no candidates apart: then the first that tells the noise
-        predicts.
+        Errors that are mostly noise tell no candidates apart, and without a prior some fit it.
         """
         timid = [c for c in self._ranked() if not c.member.is_bold]
         bolder = (c for c in self._ranked() if c.member.is_bold and c.rank < timid[0].rank)
         bold = next((c for c in bolder if self._repeats(c, than=timid[0])), None)
-        near = [c for c in timid if c.score.error <= COMMITTEE_FACTOR * timid[0].score.error]
-        if bold is None and (
-            sober := [c for c in self.candidates if c in near and c.sees(timid[0])]
-        ):
-            return tuple(sober), torch.eye(len(sober), dtype=torch.float64)[0]
         trusted = timid if bold is None else [bold, *timid]
-        limit = COMMITTEE_FACTOR * trusted[0].score.error
-        committee = tuple([c for c in trusted if c.score.error <= limit][:MAX_COMMITTEE])
+        near = [c for c in trusted if c.rank <= COMMITTEE_FACTOR * trusted[0].rank]
+        if any(c.sees(trusted[0]) for c in near):
+            near = [c for c in near if c.member.has_prior and c.transform.name == "identity"]
+        committee = tuple(near[:MAX_COMMITTEE])
         return committee, _stacked(committee)
 
     def _repeats(self, bold: Candidate, *, than: Candidate) -> bool:
@@ -260,7 +271,7 @@ class Contest:
             prediction = bold.transform.inverse(model.predict(z.x[held]))
             error = float(self._relative(self.data.y[held] - prediction).abs().mean())
             gains.append(log(float(rival[held].mean()) + EXACT) - log(error + EXACT))
-        return sum(gains) / N_TRIALS > log(BOLD_FACTOR)
+        return sum(gains) / N_TRIALS > log(TRIAL_FACTOR)
 
     def _folds(self) -> Int64[Tensor, " n"]:
         return torch.randperm(len(self.data), generator=self.generator) % N_FOLDS
@@ -292,6 +303,8 @@ class Contest:
                 continue
             tried = [candidate.transform for candidate in self._ranked()]
             transforms = list(dict.fromkeys([*tried, *self.transforms]))
+            if member.n_transforms is None:
+                transforms = [t for t in transforms if t.name == "identity"]
             for transform in transforms[: member.n_transforms]:
                 if self._needs_more():
                     key = member.after, transform
@@ -343,7 +356,7 @@ class Contest:
 
 def _stacked(committee: Sequence[Candidate]) -> Float[Tensor, " m"]:
     """Return the weights with the least held-out error (stacking; Breiman 1996)."""
-    residuals = torch.stack([candidate.residuals for candidate in committee], dim=1)
+    residuals = torch.stack([c.residuals * c.handicap for c in committee], dim=1)
     size = float(residuals.abs().max())
     if len(committee) == 1 or size == 0:
         return torch.eye(len(committee), dtype=residuals.dtype)[0]

@@ -7,7 +7,7 @@ the best form a committee, which predicts with the weights that have the least h
 whose disagreement shows where the choice is still open.
 
 Two safeguards keep flexible members from winning by chance: an error counts for more if there are
-few points per parameter, and a *bold* member (several creases, jumps) must stand a trial: found
+few points per parameter, and a *bold* member (several creases) must stand a trial: found
 afresh from a part of the data it must foretell the rest better than the others do.
 
 In a loop the models near the best are refitted, and the whole portfolio is searched again only
@@ -74,13 +74,14 @@ NETWORKS = (
 MEMBERS = (
     Member("polynomial", Polynomial()),
     _crease("abs", is_bold=False),
-    Member("gaussian_process", GaussianProcess()),
+    Member("gaussian_process", GaussianProcess(), has_prior=True),
     Member(
         "rough_gaussian_process",
         GaussianProcess(kernels=("matern32",), trend=1, noisy=False),
+        has_prior=True,
     ),
+    Member("jump", Jump(), n_transforms=None, max_dimension=4),
     *(_crease(kind, is_bold=True) for kind in ("abs2", "max", "product")),
-    Member("jump", Jump(), n_transforms=1, max_dimension=4, is_bold=True),
     *NETWORKS,
 )
 """The portfolio: cheap members first."""

@@ -202,7 +202,8 @@ def test_noise_is_left_to_the_member_that_knows_it():
     def noisy(x: Tensor) -> Tensor:
         return torch.sin(3 * x[:, :1]) + 0.2 * torch.randn(len(x), 1, generator=g).double()
 
-    model = fit(sample(noisy, 60))
+    plain = tuple(member for member in Auto().members if not member.is_bold)
+    model = fit(sample(noisy, 60), Auto(members=plain, transforms=("identity",)))
     outcome = model.outcomes[0]
     assert outcome.winner.member.name == "gaussian_process"
     assert outcome.weights.tolist()[0] == 1
