@@ -210,10 +210,13 @@ class Contest:
         legal = (Transform.legal(name, data.y[:, 0]) for name in transforms)
         self.transforms = [transform for transform in legal if transform is not None]
         self.candidates: list[Candidate] = []
+        self.proven: frozenset[str] = frozenset()  # bold members that stood their trial before
 
     def run(self, previous: Outcome | None) -> Outcome:
         """Refit what won before; search where that does not suffice."""
         n_searched = len(self.data)
+        if previous is not None:
+            self.proven = frozenset(c.member.name for c in previous.committee if c.member.is_bold)
         for candidate in () if previous is None else previous.committee[:MAX_CONTINUED]:
             self._continue(candidate)
         if previous is None or self._is_due(previous):
@@ -242,10 +245,11 @@ class Contest:
 
         Errors that are mostly noise tell no candidates apart, and without a prior some fit it.
         """
-        timid = [c for c in self._ranked() if not c.member.is_bold]
-        bolder = (c for c in self._ranked() if c.member.is_bold and c.rank < timid[0].rank)
-        bold = next((c for c in bolder if self._repeats(c, than=timid[0])), None)
-        trusted = timid if bold is None else [bold, *timid]
+        ranked = self._ranked()
+        trusted = [c for c in ranked if not c.member.is_bold or c.member.name in self.proven]
+        bolder = (c for c in ranked if c not in trusted and c.rank < trusted[0].rank)
+        bold = next((c for c in bolder if self._repeats(c, than=trusted[0])), None)
+        trusted = trusted if bold is None else [bold, *trusted]
         near = [c for c in trusted if c.rank <= COMMITTEE_FACTOR * trusted[0].rank]
         if any(c.sees(trusted[0]) for c in near):
             near = [c for c in near if c.member.has_prior and c.transform.name == "identity"]

@@ -152,6 +152,18 @@ def test_a_bold_member_that_deceives_itself_does_not_stand_its_trial():
     assert [c.member.name for c in model.outcomes[0].committee] == ["polynomial"]
 
 
+def test_a_bold_member_that_stood_its_trial_is_refitted_on_its_own():
+    def kink(x: Tensor) -> Tensor:
+        return (x[:, :1] - x[:, 1:]).abs()
+
+    members = (Member("mean", Mean()), Member("polynomial", Polynomial(), is_bold=True))
+    recipe = Auto(members=members, transforms=("identity",))
+    first = fit(sample(kink, 100), recipe)
+    after = fit(sample(kink, 104), recipe, start=first)
+    assert [c.member.name for c in first.outcomes[0].committee] == ["polynomial"]
+    assert [score.name for score in after.scores[0]] == ["polynomial"]
+
+
 def test_members_that_err_in_opposite_ways_are_averaged():
     data = sample(lambda x: torch.zeros_like(x[:, :1]) + (x[:, :1] > 0.5), 200)
     members = (Member("low", Mean(offset=-0.3)), Member("high", Mean(offset=0.1)))
