@@ -233,12 +233,16 @@ class Contest:
         return self._ranked()[0].rank > SURPRISE * previous.winner.rank
 
     def _search(self) -> None:
-        """Draft, then deepen; then the same for the bold, where that may pay."""
-        self._draft(is_bold=False)
-        self._deepen(2, is_bold=False)
+        """Try every member; the bold ones where that may pay."""
+        for member in self.members:
+            if not member.is_bold:
+                self._draft(member)
+                self._deepen(member, 2)
         if self._ranked()[0].rank > GOOD and not self._is_noisy():
-            self._draft(is_bold=True)
-            self._deepen(1, is_bold=True)
+            for member in self.members:
+                if member.is_bold:
+                    self._draft(member)
+                    self._deepen(member, 1)
 
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
         """Return the best candidate and those near it, a bold one only if it stands its trial.
@@ -300,29 +304,25 @@ class Contest:
             recipe = previous.member.final or previous.member.draft
             self._enter(previous.member, recipe, transform, previous.model)
 
-    def _draft(self, *, is_bold: bool) -> None:
-        """Fit each member quickly, with the transforms that did best so far."""
-        for member in self.members:
-            if member.is_bold != is_bold:
-                continue
-            tried = [candidate.transform for candidate in self._ranked()]
-            transforms = list(dict.fromkeys([*tried, *self.transforms]))
-            if member.n_transforms is None:
-                transforms = [t for t in transforms if t.name == "identity"]
-            for transform in transforms[: member.n_transforms]:
-                if self._needs_more():
-                    key = member.after, transform
-                    start = next((c.model for c in self.candidates if c.key == key), None)
-                    self._enter(member, member.draft, transform, start)
+    def _draft(self, member: Member) -> None:
+        """Fit a member quickly, with the transforms that did best so far."""
+        tried = [candidate.transform for candidate in self._ranked()]
+        transforms = list(dict.fromkeys([*tried, *self.transforms]))
+        if member.n_transforms is None:
+            transforms = [t for t in transforms if t.name == "identity"]
+        for transform in transforms[: member.n_transforms]:
+            if self._needs_more():
+                key = member.after, transform
+                start = next((c.model for c in self.candidates if c.key == key), None)
+                self._enter(member, member.draft, transform, start)
 
-    def _deepen(self, n_drafts: int, *, is_bold: bool) -> None:
-        """Fit the best drafts of each member for longer."""
-        for member in self.members:
-            if member.is_bold != is_bold or member.final is None:
-                continue
-            for draft in [c for c in self._ranked() if c.member is member][:n_drafts]:
-                if self._needs_more():
-                    self._enter(member, member.final, draft.transform, draft.model)
+    def _deepen(self, member: Member, n_drafts: int) -> None:
+        """Fit the best drafts of a member for longer."""
+        if member.final is None:
+            return
+        for draft in [c for c in self._ranked() if c.member is member][:n_drafts]:
+            if self._needs_more():
+                self._enter(member, member.final, draft.transform, draft.model)
 
     def _is_noisy(self) -> bool:
         """Whether all members that tell noise see it in the errors of the best."""
