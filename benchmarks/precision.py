@@ -167,7 +167,7 @@ def measure_time(job: Job) -> Cell:
         surrogate=job.method,
         strategy="sobol",
         seed=job.seed,
-        n_initial=24,
+        n_initial=40,
         batch_size=4,
     )
     mine = _until_good(ours, 100)
@@ -278,7 +278,7 @@ SECTIONS: Final = {
     "stopping": Section(
         "Stopping at a tolerance", _stopping_jobs, _stopping_table, 20, measure_stop
     ),
-    "time": Section("Time to the source's error", _time_jobs, _time_table, 3, measure_time),
+    "time": Section("Time to the source's error", _time_jobs, _time_table, 5, measure_time),
 }
 
 

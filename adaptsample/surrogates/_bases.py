@@ -106,13 +106,11 @@ def _cost(rule: Rule, i: int, degree: int) -> float:
 
 def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
     """Evaluate the basis functions ``indices`` at scaled points."""
-    columns = torch.ones(len(u), len(indices), dtype=u.dtype)
-    for axis in range(u.shape[1]):
-        order = indices[:, axis]
-        polynomials = [torch.ones_like(u[:, axis]), u[:, axis]]
-        while len(polynomials) <= int(order.max()):
-            polynomials.append(2 * u[:, axis] * polynomials[-1] - polynomials[-2])
-        columns *= torch.stack(polynomials, dim=1)[:, order]
+    orders = torch.arange(int(indices.max()) + 1)
+    polynomials = torch.special.chebyshev_polynomial_t(u[..., None], orders)
+    columns: Tensor = polynomials[:, 0, indices[:, 0]]
+    for axis in range(1, u.shape[1]):
+        columns = columns * polynomials[:, axis, indices[:, axis]]
     return columns
 
 

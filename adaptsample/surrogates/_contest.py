@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
@@ -37,6 +37,9 @@ N_FOLDS, N_TRIALS = 5, 2
 
 GROWTH, SURPRISE = 1.2, 3.0
 """The search is repeated when the data, or the error of what it found, has grown by this factor."""
+
+PROMISE = 5.0
+"""A draft this many times better than all before it is fitted for longer at once."""
 
 MAX_CONTINUED = 4
 """Members of the committee before that are refitted."""
@@ -236,13 +239,11 @@ class Contest:
         """Try every member; the bold ones where that may pay."""
         for member in self.members:
             if not member.is_bold:
-                self._draft(member)
-                self._deepen(member, 2)
+                self._try(member, n_deepened=2)
         if self._ranked()[0].rank > GOOD and not self._is_noisy():
             for member in self.members:
                 if member.is_bold:
-                    self._draft(member)
-                    self._deepen(member, 1)
+                    self._try(member, n_deepened=1)
 
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
         """Return the best candidate and those near it, a bold one only if it stands its trial.
@@ -304,25 +305,36 @@ class Contest:
             recipe = previous.member.final or previous.member.draft
             self._enter(previous.member, recipe, transform, previous.model)
 
-    def _draft(self, member: Member) -> None:
-        """Fit a member quickly, with the transforms that did best so far."""
+    def _try(self, member: Member, *, n_deepened: int) -> None:
+        """Fit a member quickly with the transforms that did best so far, its best drafts longer.
+
+        A draft that leaves all before it far behind is deepened at once: it often ends the search.
+        """
         tried = [candidate.transform for candidate in self._ranked()]
         transforms = list(dict.fromkeys([*tried, *self.transforms]))
         if member.n_transforms is None:
             transforms = [t for t in transforms if t.name == "identity"]
+        drafts: list[Candidate] = []
         for transform in transforms[: member.n_transforms]:
             if self._needs_more():
                 key = member.after, transform
                 start = next((c.model for c in self.candidates if c.key == key), None)
-                self._enter(member, member.draft, transform, start)
+                rival = self._ranked()[0].rank if self.candidates else inf
+                draft = self._enter(member, member.draft, transform, start)
+                if PROMISE * draft.rank < rival and self._deepen(draft):
+                    n_deepened -= 1
+                else:
+                    drafts.append(draft)
+        for draft in sorted(drafts, key=lambda draft: draft.rank)[:n_deepened]:
+            self._deepen(draft)
 
-    def _deepen(self, member: Member, n_drafts: int) -> None:
-        """Fit the best drafts of a member for longer."""
-        if member.final is None:
-            return
-        for draft in [c for c in self._ranked() if c.member is member][:n_drafts]:
-            if self._needs_more():
-                self._enter(member, member.final, draft.transform, draft.model)
+    def _deepen(self, draft: Candidate) -> bool:
+        """Fit a draft for longer, if its member has a longer fit; tell whether it was done."""
+        recipe = draft.member.final
+        if recipe is None or not self._needs_more():
+            return False
+        self._enter(draft.member, recipe, draft.transform, draft.model)
+        return True
 
     def _is_noisy(self) -> bool:
         """Whether all members that tell noise see it in the errors of the best."""
@@ -331,7 +343,7 @@ class Contest:
 
     def _enter(
         self, member: Member, recipe: Surrogate, transform: Transform, start: Model | None
-    ) -> None:
+    ) -> Candidate:
         """Fit and judge a candidate."""
         y = self.data.y
         z = Dataset(self.data.x, transform.forward(y))
@@ -345,6 +357,7 @@ class Contest:
         score = Score(member.name, transform.name, error, n_parameters)
         candidate = Candidate(member, transform, model, spread_of(z.y), residuals, score)
         self.candidates.append(candidate)
+        return candidate
 
     def _judge(self, recipe: Surrogate, model: Model, z: Dataset) -> tuple[Values, int]:
         """Return held-out residuals, by refits if the model cannot tell, and its parameters."""

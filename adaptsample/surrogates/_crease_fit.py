@@ -1,8 +1,7 @@
-"""The least-squares problem of a crease at given bases, solved for many starts at once.
+"""The least-squares problem of a crease at given bases.
 
-The coefficients of the smooth part a enter linearly and are eliminated by projection (variable
-projection; Golub and Pereyra 1973), so the search sees the inner polynomials only. All bases are in
-orthonormal coordinates, which makes plain Levenberg damping scale-free.
+The search sees the inner polynomials only (`_crease_minimise`). All bases are in orthonormal
+coordinates, which makes plain Levenberg damping scale-free.
 """
 
 from collections.abc import Iterator
@@ -22,14 +21,12 @@ from adaptsample.surrogates._bases import (
     multi_indices,
 )
 from adaptsample.surrogates._crease_forms import Form, Signs
+from adaptsample.surrogates._crease_minimise import Target, compiled_minimiser
 
 Indices: TypeAlias = tuple[Int64[Tensor, "p d"], ...]
 """Multi-indices of each basis."""
 Thetas: TypeAlias = Float[Tensor, "*batch p"]
 """Coordinates of all inner polynomials, one after the other."""
-
-IDLE_GAIN, MAX_IDLE = 1e-3, 4
-"""Minimisation ends after more than so many steps in which no start gained this share."""
 
 
 @final
@@ -72,7 +69,7 @@ class Structure:
 @final
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Fit z by a form in given bases: residuals, their Jacobian and its minimisation."""
+    """Fit z by a form in given bases."""
 
     form: Form
     structure: Structure
@@ -100,59 +97,14 @@ class Problem:
         """Return the coordinates of each inner polynomial."""
         return torch.split(thetas, [basis.rank for basis in self.inner], dim=-1)
 
-    def evaluate(
-        self, thetas: Thetas, signs: Signs
-    ) -> tuple[Float[Tensor, "*batch n"], Float[Tensor, "*batch b n"]]:
-        """Return the residuals that the best a leaves, and the slopes of g."""
-        parts = zip(self.split(thetas), self.inner, strict=True)
-        inner = torch.stack([theta @ basis.q.T for theta, basis in parts], dim=-2)
-        g, slopes = self.form.evaluate(inner, signs)
-        rest = g - self.z
-        return rest - (rest @ self.outer.q) @ self.outer.q.T, slopes
-
-    def jacobian(self, slopes: Float[Tensor, "*batch b n"]) -> Float[Tensor, "*batch n p"]:
-        """Return the derivatives of g with respect to the coordinates (not projected)."""
-        parts = zip(slopes.unbind(dim=-2), self.inner, strict=True)
-        return torch.cat([slope[..., None] * basis.q for slope, basis in parts], dim=-1)
+    @property
+    def target(self) -> Target:
+        """The data in the orthonormal bases."""
+        return Target(self.z, self.outer.q, [basis.q for basis in self.inner])
 
     def minimise(
         self, thetas: Thetas, signs: Signs, n_steps: int, *, damping: float = 1e-2
     ) -> tuple[Thetas, Float[Tensor, " batch"]]:
-        """Levenberg-Marquardt from each start; three dampings are tried in each step.
-
-        Returns:
-            the coordinates reached, and their root mean square residuals.
-        """
-        lam = torch.full(thetas.shape[:1], damping, dtype=thetas.dtype)
-        factors = torch.tensor([1e-2, 1.0, 1e2], dtype=thetas.dtype)[:, None]
-        residuals, slopes = self.evaluate(thetas, signs)
-        cost = residuals.square().sum(dim=-1)
-        batch = torch.arange(len(thetas))
-        idle = 0
-        for _ in range(n_steps):
-            jacobian = self.jacobian(slopes)
-            along_a = self.outer.q.T @ jacobian
-            hessian = jacobian.mT @ jacobian - along_a.mT @ along_a
-            gradient = jacobian.mT @ residuals[..., None]
-            lams = (lam * factors).clamp(1e-13, 1e12)
-            damped = hessian + torch.diag_embed(lams[..., None].expand(-1, -1, thetas.shape[1]))
-            factor, failed = torch.linalg.cholesky_ex(damped)
-            steps = torch.cholesky_solve(gradient.expand(3, -1, -1, -1), factor)[..., 0]
-            trials = thetas - steps
-            trial_residuals, trial_slopes = self.evaluate(trials, signs)
-            trial_cost = trial_residuals.square().sum(dim=-1)
-            trial_cost = torch.where((failed > 0) | trial_cost.isnan(), torch.inf, trial_cost)
-            best = trial_cost.argmin(dim=0)
-            lower = trial_cost[best, batch]
-            better = lower < cost
-            gain = torch.where(better, 1 - lower / cost, 0.0)
-            thetas = torch.where(better[:, None], trials[best, batch], thetas)
-            residuals = torch.where(better[:, None], trial_residuals[best, batch], residuals)
-            slopes = torch.where(better[:, None, None], trial_slopes[best, batch], slopes)
-            cost = torch.where(better, lower, cost)
-            # without gain the step was too bold (a crease lies in between) or all is done
-            lam = torch.where(gain > 1e-5, lams[best, batch], lam * 1e3).clamp(1e-13, 1e12)
-            idle = idle + 1 if float(gain.max()) < IDLE_GAIN else 0
-            if idle > MAX_IDLE or float(cost.min()) < 1e-29 * len(self.z):
-                break
-        return thetas, (cost / len(self.z)).sqrt()
+        """Return what so many steps from each start reach, and the root mean square residuals."""
+        minimise = compiled_minimiser(self.form.evaluate)
+        return minimise(thetas, signs.contiguous(), self.target, n_steps, damping)

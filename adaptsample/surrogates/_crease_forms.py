@@ -2,7 +2,8 @@
 
 Every form is y = a(x) + g(phi_1(x), ..., phi_B(x)) with polynomials a and phi_b and a simple g that
 has a crease: the polynomials stay smooth, g breaks. A form evaluates g and its derivatives for a
-whole batch of candidate phi at once. A new kind of crease is a function and a line in ``FORMS``.
+whole batch of candidate phi at once, as a part of a compiled program. A new kind of crease is a
+function and a line in ``FORMS``.
 """
 
 from collections.abc import Callable
@@ -14,12 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 Kind: TypeAlias = Literal["abs", "abs2", "max", "product"]
-Inner: TypeAlias = Float[Tensor, "*batch b n"]
-"""Values of B inner polynomials at n points."""
 Signs: TypeAlias = Float[Tensor, "*batch b"]
 """A fixed +1 or -1 for each inner polynomial, drawn with the start."""
-Evaluate: TypeAlias = Callable[[Inner, Signs], tuple[Float[Tensor, "*batch n"], Inner]]
-"""Returns g and its derivatives with respect to the inner values."""
+Evaluate: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From the values (..., b, n) of the inner polynomials and their signs (..., b), returns g (..., n)
+and its derivatives (..., b, n) with respect to these values."""
 
 
 @final
@@ -38,19 +38,19 @@ class Form:
     is_piecewise_linear: bool
 
 
-def _sum_of_abs(inner: Inner, signs: Signs) -> tuple[Float[Tensor, "*batch n"], Inner]:
-    slopes = signs[..., None] * torch.sign(inner)
+def _sum_of_abs(inner: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
+    slopes = signs.unsqueeze(-1) * torch.sign(inner)
     return (slopes * inner).sum(dim=-2), slopes
 
 
-def _maximum(inner: Inner, signs: Signs) -> tuple[Float[Tensor, "*batch n"], Inner]:
+def _maximum(inner: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
     highest, branch = inner.max(dim=-2, keepdim=True)
-    is_branch = torch.arange(inner.shape[-2])[:, None] == branch
-    slopes = signs[..., :1, None] * (is_branch & (highest > 0))
+    is_branch = torch.arange(inner.size(-2)).unsqueeze(1) == branch
+    slopes = signs[..., :1].unsqueeze(-1) * (is_branch & (highest > 0))
     return (slopes * inner).sum(dim=-2), slopes
 
 
-def _product(inner: Inner, signs: Signs) -> tuple[Float[Tensor, "*batch n"], Inner]:
+def _product(inner: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
     del signs  # the strength has a sign of its own
     strength, level = inner.unbind(dim=-2)
     slopes = torch.stack([level.abs(), strength * torch.sign(level)], dim=-2)

@@ -6,7 +6,6 @@ of phi are kept.
 """
 
 from collections.abc import Iterator
-from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -15,7 +14,7 @@ from torch import Generator, Tensor
 
 from adaptsample._types import Points
 from adaptsample.surrogates._crease_fit import Problem, Structure
-from adaptsample.surrogates._crease_forms import Form, Inner, Signs
+from adaptsample.surrogates._crease_forms import Form
 
 Labels: TypeAlias = Bool[Tensor, " n"]
 """True on the side where the jump is added."""
@@ -30,11 +29,15 @@ N_STARTS, N_STEPS, SHARE, N_KEPT = 24, 15, 0.5, 3
 """Starts in each basis, steps of minimisation at each width, starts that go on, labels kept."""
 
 
-def _soft_step(width: float, inner: Inner, signs: Signs) -> tuple[Float[Tensor, "*batch n"], Inner]:
-    del signs  # the height has a sign of its own
+def _soft_step(inner: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the step; the height has a sign of its own, so the signs' place is the width's."""
     height, level = inner.unbind(dim=-2)
+    width = widths[..., 1:]
     step = torch.sigmoid(level / width)
     return height * step, torch.stack([step, height * step * (1 - step) / width], dim=-2)
+
+
+_SOFT_STEP = Form(_soft_step, groups=(0, 1), is_piecewise_linear=False)
 
 
 def soft_labels(
@@ -53,8 +56,7 @@ def soft_labels(
         indices = structure.indices(limit)
         if indices is None or sum(len(index) for index in indices) > limit:
             continue
-        problem = Problem.of(_form(WIDTHS[0]), structure, indices, u, z)
-        signs = torch.ones(N_STARTS, 2, dtype=z.dtype)
+        problem = Problem.of(_SOFT_STEP, structure, indices, u, z)
         thetas = 0.5 * torch.cat(
             [
                 torch.randn(
@@ -67,19 +69,13 @@ def soft_labels(
         )
         rmse = torch.zeros(N_STARTS, dtype=z.dtype)
         for width in WIDTHS:
-            problem = Problem(
-                _form(width), structure, indices, problem.columns, z, problem.outer, problem.inner
-            )
             height, level = problem.split(thetas)
             size = (level.square().sum(dim=1, keepdim=True) / len(z)).sqrt().clamp_min(1e-12)
+            widths = torch.full((len(thetas), 2), width, dtype=z.dtype)
             thetas, rmse = problem.minimise(
-                torch.cat([height, level / size], dim=1), signs[: len(thetas)], N_STEPS
+                torch.cat([height, level / size], dim=1), widths, N_STEPS
             )
             kept = rmse.argsort()[: max(N_KEPT, int(SHARE * len(rmse)))]
             thetas, rmse = thetas[kept], rmse[kept]
         levels = problem.split(thetas)[1] @ problem.inner[1].q.T
         yield [level > 0 for level in levels[:N_KEPT]]
-
-
-def _form(width: float) -> Form:
-    return Form(partial(_soft_step, width), groups=(0, 1), is_piecewise_linear=False)

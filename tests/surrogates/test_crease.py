@@ -14,6 +14,7 @@ from adaptsample.surrogates._bases import Orthonormal, chebyshev, multi_indices
 from adaptsample.surrogates._crease_fit import Problem, Structure
 from adaptsample.surrogates._crease_fitted import finish
 from adaptsample.surrogates._crease_forms import FORMS, Kind
+from adaptsample.surrogates._crease_minimise import jacobian_of, make_minimiser, make_residuals
 from adaptsample.surrogates.crease import Crease, CreaseModel
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
@@ -97,13 +98,14 @@ def test_the_jacobian_is_the_derivative_of_the_residuals(kind: Kind):
     n_theta = sum(basis.rank for basis in problem.inner)
     theta = torch.randn(n_theta, dtype=torch.float64, generator=g)
     signs = torch.ones(len(FORMS[kind].groups), dtype=torch.float64)
-    residuals, slopes = problem.evaluate(theta, signs)
-    jacobian = problem.jacobian(slopes)
+    residuals_at = make_residuals(FORMS[kind].evaluate)
+    residuals, slopes = residuals_at(theta, signs, problem.target)
+    jacobian = jacobian_of(slopes, problem.target)
     jacobian = jacobian - problem.outer.q @ (problem.outer.q.T @ jacobian)
     for j in range(n_theta):
         moved = theta.clone()
         moved[j] += 1e-7
-        difference = (problem.evaluate(moved, signs)[0] - residuals) / 1e-7
+        difference = (residuals_at(moved, signs, problem.target)[0] - residuals) / 1e-7
         torch.testing.assert_close(jacobian[:, j], difference, atol=1e-5, rtol=0)
 
 
@@ -116,11 +118,29 @@ def test_minimisation_never_raises_the_residuals_and_batches_do_not_interact():
     )
     thetas = torch.randn(6, problem.inner[0].rank, dtype=torch.float64, generator=g)
     signs = torch.ones(6, 1, dtype=torch.float64)
-    before = problem.evaluate(thetas, signs)[0].square().mean(dim=1).sqrt()
+    residuals_at = make_residuals(FORMS["abs"].evaluate)
+    before = residuals_at(thetas, signs, problem.target)[0].square().mean(dim=1).sqrt()
     ends, rmse = problem.minimise(thetas, signs, 20)
     assert (rmse <= before).all()
     alone, _ = problem.minimise(thetas[2:3], signs[2:3], 20)
     torch.testing.assert_close(alone[0], ends[2], atol=1e-8, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_the_compiled_minimisation_is_the_one_that_python_runs(kind: Kind):
+    g = derive_generator(4, kind)
+    data = sample(crossing, 40)
+    structure = Structure.isotropic("total", (1,) * (2 + max(FORMS[kind].groups)), 2)
+    problem = Problem.of(
+        FORMS[kind], structure, structure.indices(40), 2 * data.x - 1, data.y[:, 0]
+    )
+    n_theta = sum(basis.rank for basis in problem.inner)
+    thetas = torch.randn(5, n_theta, dtype=torch.float64, generator=g)
+    signs = torch.ones(5, len(problem.inner), dtype=torch.float64)
+    in_python = make_minimiser(make_residuals(FORMS[kind].evaluate))
+    expected = in_python(thetas, signs, problem.target, 8, 1e-2)
+    for found, wanted in zip(problem.minimise(thetas, signs, 8), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-12, rtol=1e-9)
 
 
 def test_a_fitted_crease_is_linear_in_its_features():
@@ -209,7 +229,8 @@ def test_finish_keeps_the_better_of_polished_and_unpolished():
     g = derive_generator(3, "finish")
     theta = torch.randn(problem.inner[0].rank, dtype=torch.float64, generator=g)
     signs = torch.ones(1, dtype=torch.float64)
-    rmse = problem.evaluate(theta, signs)[0].square().mean().sqrt()
+    residuals = make_residuals(FORMS["abs"].evaluate)(theta, signs, problem.target)[0]
+    rmse = residuals.square().mean().sqrt()
     assert finish(problem, theta, signs).rmse <= float(rmse) * (1 + 1e-9)
 
 
