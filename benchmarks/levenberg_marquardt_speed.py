@@ -34,7 +34,7 @@ from torch.func import jacrev, vmap
 
 from adaptsample import derive_generator
 from adaptsample.training._lm_evidence import flat_prior
-from adaptsample.training._lm_network import Problem, linearise, residuals
+from adaptsample.training._lm_network import Problem, differentiate, evaluate, linearise
 from adaptsample.training._lm_solver import State, Stop, compile_solver
 from adaptsample.training.levenberg_marquardt import initial_parameters
 
@@ -113,7 +113,7 @@ def fit_scipy(case: Case, max_evaluations: int) -> float:
     problem = case.problem()
 
     def values(theta: np.ndarray) -> np.ndarray:
-        return residuals(torch.from_numpy(theta), problem).numpy()
+        return evaluate(torch.from_numpy(theta), problem).residual.numpy()
 
     def jacobian(theta: np.ndarray) -> np.ndarray:
         return linearise(torch.from_numpy(theta), problem)[1].numpy()
@@ -135,7 +135,7 @@ def fit_scipy(case: Case, max_evaluations: int) -> float:
 def fit_to(case: Case, rmse: float, max_iterations: int) -> float:
     """Return the root mean square residual when it first falls to ``rmse``."""
     problem, state = case.problem(), first_state(case.start())
-    iterate = compile_solver(residuals, linearise)
+    iterate = compile_solver(evaluate, differentiate)
     reached = math.inf
     while reached > rmse and not state.done and state.n_iterations < max_iterations:
         state, _ = iterate(state, problem, STOP, CHUNK)
@@ -162,10 +162,9 @@ def race(case: Case, max_evaluations: int, repetitions: int) -> Race:
     )
 
 
-def eager_iterations(case: Case, n_iterations: int) -> float:
+def eager_iterations(problem: Problem, theta: Tensor, n_iterations: int) -> float:
     """Make the library's iterations in eager PyTorch; return the root mean square residual."""
-    problem, theta, widths = case.problem(), case.start(), case.widths
-    y = problem.targets[0, :, 0]
+    y, widths = problem.targets[0, :, 0], problem.widths
 
     def output(theta: Tensor, x: Tensor) -> Tensor:
         position = 0
@@ -205,22 +204,22 @@ def eager_iterations(case: Case, n_iterations: int) -> float:
                 growth = 2.0
                 break
             damping, growth = damping * growth, 2 * growth
-    return math.sqrt(float(cost) / case.points)
+    return math.sqrt(float(cost) / len(y))
 
 
-def compiled_iterations(case: Case, n_iterations: int) -> float:
+def compiled_iterations(problem: Problem, theta: Tensor, n_iterations: int) -> float:
     """Return the root mean square residual after these iterations of the library."""
-    iterate = compile_solver(residuals, linearise)
-    state, _ = iterate(first_state(case.start()), case.problem(), STOP, n_iterations)
-    return math.sqrt(state.cost / case.points)
+    iterate = compile_solver(evaluate, differentiate)
+    state, _ = iterate(first_state(theta), problem, STOP, n_iterations)
+    return math.sqrt(state.cost / len(problem.x))
 
 
 def compare_iterations(case: Case, n_iterations: int, repetitions: int) -> Iteration:
     """Time both, turn and turn about, after one unmeasured turn."""
-    pairs = []
+    pairs, task = [], (case.problem(), case.start(), n_iterations)
     for turn in range(1 + repetitions):
-        expected, eager = cpu_seconds(eager_iterations, case, n_iterations)
-        found, compiled = cpu_seconds(compiled_iterations, case, n_iterations)
+        expected, eager = cpu_seconds(eager_iterations, *task)
+        found, compiled = cpu_seconds(compiled_iterations, *task)
         if turn > 0:
             pairs.append((eager, compiled))
     difference = abs(found - expected) / expected

@@ -24,6 +24,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from adaptsample.training._lm_normal import Jacobian, dual_gram, lower_gram
+
 START_ALPHA, START_BETA = 0.1, 1e2
 
 
@@ -55,17 +57,18 @@ def grouped_prior(groups: Tensor, n_observed: int) -> Prior:
     return Prior(precision, START_BETA, groups, n_observed)
 
 
-def determined(jacobian: Tensor, precision: Tensor) -> tuple[Tensor, bool]:
+def determined(jacobian: Jacobian, precision: Tensor) -> tuple[Tensor, bool]:
     """Return 1 - alpha_p Sigma_pp (P,) for each parameter, and whether it could be computed."""
-    if jacobian.size(0) < jacobian.size(1):
-        gram = torch.mm(jacobian / precision, jacobian.t())
+    j = jacobian.matrix
+    if j.size(0) < j.size(1):
+        gram = dual_gram(jacobian, 1 / precision)
         gram.diagonal().add_(1.0)
         factor, info = torch.linalg.cholesky_ex(gram)
         if int(info) != 0:
             return precision, False
-        whitened = torch.linalg.solve_triangular(factor, jacobian, upper=False)
+        whitened = torch.linalg.solve_triangular(factor, j, upper=False)
         return (whitened * whitened).sum(0) / precision, True
-    gram = torch.mm(jacobian.t(), jacobian)
+    gram = lower_gram(j)
     gram.diagonal().add_(precision)
     factor, info = torch.linalg.cholesky_ex(gram)
     if int(info) != 0 or bool((factor.diagonal() == 0).any()):
@@ -74,7 +77,7 @@ def determined(jacobian: Tensor, precision: Tensor) -> tuple[Tensor, bool]:
 
 
 def reestimate(
-    prior: Prior, residual: Tensor, jacobian: Tensor, theta: Tensor, iteration: int
+    prior: Prior, residual: Tensor, jacobian: Jacobian, theta: Tensor, iteration: int
 ) -> Prior:
     """Return the prior of largest evidence for this network, if it is time for a new one."""
     warm_up = 20  # iterations with a fixed prior

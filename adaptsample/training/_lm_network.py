@@ -15,7 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from adaptsample.training.network import Layers, activate, curvature, split, times_slope
+from adaptsample.training._lm_normal import Jacobian
+from adaptsample.training.network import activate, curvature, split, times_slope
 
 
 class Problem(NamedTuple):
@@ -39,17 +40,25 @@ class Problem(NamedTuple):
 
 
 class Propagation(NamedTuple):
-    """What a forward pass leaves behind for each layer; tangents only where they are compared."""
+    """What a forward pass leaves behind.
 
+    Attributes:
+        residual: the weighted residuals (r * n * k,).
+        z: before each activation.
+        inputs: of each layer.
+        u, tangents: their derivatives with respect to x; none where only values are compared.
+    """
+
+    residual: Tensor
     z: list[Tensor]
     inputs: list[Tensor]
     u: list[Tensor]
     tangents: list[Tensor]
-    outputs: Tensor
 
 
-def propagate(layers: Layers, problem: Problem) -> Propagation:
+def evaluate(theta: Tensor, problem: Problem) -> Propagation:
     """Carry values, and tangents where derivatives are compared, through the network."""
+    layers = split(theta, problem.widths)
     informed = problem.targets.size(0) > 1
     z: list[Tensor] = []
     inputs = [problem.x]
@@ -66,7 +75,8 @@ def propagate(layers: Layers, problem: Problem) -> Propagation:
     outputs = torch.addmm(layers.biases[-1], inputs[-1], layers.weights[-1]).unsqueeze(0)
     if informed:
         outputs = torch.cat([outputs, push(layers.weights[-1], tangents, problem.x)])
-    return Propagation(z, inputs, u, tangents, outputs)
+    residual = ((outputs - problem.targets) * problem.weights).flatten()
+    return Propagation(residual, z, inputs, u, tangents)
 
 
 def push(weight: Tensor, tangents: list[Tensor], x: Tensor) -> Tensor:
@@ -76,16 +86,9 @@ def push(weight: Tensor, tangents: list[Tensor], x: Tensor) -> Tensor:
     return torch.matmul(tangents[-1], weight)
 
 
-def residuals(theta: Tensor, problem: Problem) -> Tensor:
-    """Return the weighted residuals (r * n * k,)."""
-    outputs = propagate(split(theta, problem.widths), problem).outputs
-    return ((outputs - problem.targets) * problem.weights).flatten()
-
-
-def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
-    """Return the weighted residuals (r * n * k,) and their Jacobian (r * n * k, P)."""
+def differentiate(theta: Tensor, problem: Problem, at: Propagation) -> Jacobian:
+    """Return the Jacobian of the weighted residuals, (r * n * k, P)."""
     layers = split(theta, problem.widths)
-    state = propagate(layers, problem)
     n_rows, n, k = problem.targets.size(0), problem.targets.size(1), problem.targets.size(2)
     informed = n_rows > 1
     jacobian = torch.empty([n_rows, n, k, theta.size(0)], dtype=theta.dtype)
@@ -94,6 +97,8 @@ def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
     g = units.clone()
     g[1:] = 0.0
     h = units[1:]
+    inputs: list[Tensor] = []
+    slopes: list[Tensor] = []
     end = theta.size(0)
     for i in range(len(layers.weights) - 1, -1, -1):
         weight = layers.weights[i]
@@ -102,23 +107,30 @@ def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
         end -= n_out
         block = jacobian[..., end - n_in * n_out : end].view(n_rows, n, k, n_in, n_out)
         end -= n_in * n_out
-        torch.mul(state.inputs[i].view(n, 1, n_in, 1), g.unsqueeze(-2), out=block)
-        if informed:
-            if i == 0:
-                for j in range(n_in):  # t_0 is the unit vector e_j
-                    block[1 + j, :, :, j] += h[j]
-            else:
-                tangent = state.tangents[i - 1].view(n_rows - 1, n, 1, n_in, 1)
-                block[1:].addcmul_(tangent, h.unsqueeze(-2))
+        torch.mul(at.inputs[i].view(n, 1, n_in, 1), g.unsqueeze(-2), out=block)
+        if not informed:
+            inputs.insert(0, at.inputs[i].repeat_interleave(k, 0) if k > 1 else at.inputs[i])
+            slopes.insert(0, g.view(n * k, n_out))
+        elif i == 0:
+            for j in range(n_in):  # t_0 is the unit vector e_j
+                block[1 + j, :, :, j] += h[j]
+        else:
+            tangent = at.tangents[i - 1].view(n_rows - 1, n, 1, n_in, 1)
+            block[1:].addcmul_(tangent, h.unsqueeze(-2))
         if i > 0:
             activation = problem.activations[i - 1]
-            z, a = state.z[i - 1].unsqueeze(1), state.inputs[i].unsqueeze(1)
+            z, a = at.z[i - 1].unsqueeze(1), at.inputs[i].unsqueeze(1)
             g = torch.matmul(g, weight.t())
             times_slope(activation, g, z, a, g)
             if informed:
                 h = torch.matmul(h, weight.t())
-                bend = curvature(activation, state.z[i - 1], state.inputs[i], problem.smoothing)
-                g[1:].addcmul_(h, (state.u[i - 1] * bend).unsqueeze(2))
+                bend = curvature(activation, at.z[i - 1], at.inputs[i], problem.smoothing)
+                g[1:].addcmul_(h, (at.u[i - 1] * bend).unsqueeze(2))
                 times_slope(activation, h, z, a, h)
-    residual = ((state.outputs - problem.targets) * problem.weights).flatten()
-    return residual, jacobian.view(n_rows * n * k, theta.size(0))
+    return Jacobian(jacobian.view(n_rows * n * k, theta.size(0)), inputs, slopes)
+
+
+def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
+    """Return the weighted residuals (r * n * k,) and their Jacobian (r * n * k, P)."""
+    at = evaluate(theta, problem)
+    return at.residual, differentiate(theta, problem, at).matrix

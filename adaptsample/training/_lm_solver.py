@@ -22,14 +22,14 @@ References:
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from adaptsample.training._lm_evidence import Prior, reestimate
 from adaptsample.training._lm_network import Problem
-from adaptsample.training._lm_normal import factorise, normal_equations, solve
+from adaptsample.training._lm_normal import Jacobian, factorise, normal_equations, solve
 from adaptsample.training.torchscript import script
 
 
@@ -77,17 +77,26 @@ def relax(damping: float, gain: float) -> float:
     return max(damping * max(0.2, 1 - clamped * clamped * clamped), 1e-20)
 
 
-Residuals = Callable[[Tensor, Problem], Tensor]
-Linearise = Callable[[Tensor, Problem], tuple[Tensor, Tensor]]
+def bent(step: Tensor, acceleration: Tensor) -> Tensor:
+    """Return the step with the acceleration, as far as the expansion can be trusted."""
+    max_bend = 0.75  # largest 2 |acceleration| / |v|
+    if 2 * float(acceleration.norm()) < max_bend * float(step.norm()):
+        return step + 0.5 * acceleration
+    return step
+
+
+Evaluate = Callable[[Tensor, Problem], Any]
+Differentiate = Callable[[Tensor, Problem, Any], Jacobian]
 Iterate = Callable[[State, Problem, Stop, int], tuple[State, list[float]]]
 
 
-def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
+def make_solver(evaluate: Evaluate, differentiate: Differentiate) -> Iterate:
     """Return the iteration for these residuals, not compiled.
 
     Args:
-        residuals: r (m,) at theta.
-        linearise: r and J (m, P) at theta.
+        evaluate: at theta, a named tuple with r (m,) as ``residual``, and anything else that the
+            derivatives need.
+        differentiate: J at the same theta, given what ``evaluate`` returned.
     """
 
     def iterate(
@@ -95,21 +104,21 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
     ) -> tuple[State, list[float]]:
         max_tries = 14  # of lambda in one iteration; its growth doubles each time
         probe = 0.1  # length, in steps, over which the second derivative is taken
-        max_bend = 0.75  # largest 2 |acceleration| / |v| at which the expansion is trusted
         theta, prior = state.theta, state.prior
         cost, damping, growth = state.cost, state.damping, state.growth
         done, n_calm, n_done = state.done, state.n_calm, 0
         losses: list[float] = []
+        here = evaluate(theta, problem)
         while n_done < n_iterations and not done:
-            residual, jacobian = linearise(theta, problem)
+            residual, jacobian = here.residual, differentiate(theta, problem, here)
             prior = reestimate(prior, residual, jacobian, theta, state.n_iterations + n_done)
             precision = prior.precision
             pull = precision * theta
             cost = float(residual.dot(residual) + pull.dot(theta))
-            gradient = torch.mv(jacobian.t(), residual) + pull
+            gradient = torch.mv(jacobian.matrix.t(), residual) + pull
             losses.append(float(residual.dot(residual)) / residual.numel())
             n_done += 1
-            small = stop.gradient * float(jacobian.norm()) * cost**0.5
+            small = stop.gradient * float(jacobian.matrix.norm()) * cost**0.5
             if float(gradient.norm()) <= small:
                 done = True
                 break
@@ -120,23 +129,20 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
                 system, solvable = factorise(normal, damping)
                 if solvable:
                     step = -solve(system, residual, pull)
-                    slope = torch.mv(jacobian, step)
-                    length = float(step.dot(step))
-                    predicted = float(slope.dot(slope) + (precision * step).dot(step))
-                    predicted += 2 * damping * length
-                    ahead = residuals(theta + probe * step, problem)
+                    slope = torch.mv(jacobian.matrix, step)
+                    weights = precision + 2 * damping
+                    predicted = float(slope.dot(slope) + (weights * step).dot(step))
+                    ahead = evaluate(theta + probe * step, problem).residual
                     second = (2 / probe) * ((ahead - residual) / probe - slope)
-                    acceleration = -solve(system, second, torch.zeros_like(pull))
-                    if 2 * float(acceleration.norm()) < max_bend * length**0.5:
-                        step = step + 0.5 * acceleration
-                    trial = theta + step
-                    rows = residuals(trial, problem)
+                    trial = theta + bent(step, -solve(system, second, torch.zeros_like(pull)))
+                    there = evaluate(trial, problem)
+                    rows = there.residual
                     trial_cost = float(rows.dot(rows) + (precision * trial).dot(trial))
                     gain = (cost - trial_cost) / max(predicted, 1e-300)
                     if trial_cost < cost and gain > 1e-4:
                         accepted = True
                         n_calm = n_calm + 1 if cost - trial_cost <= stop.decrease * cost else 0
-                        theta, cost = trial, trial_cost
+                        theta, here, cost = trial, there, trial_cost
                         damping, growth = relax(damping, gain), 2.0
                         break
                 damping *= growth
@@ -149,6 +155,6 @@ def make_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
 
 
 @cache
-def compile_solver(residuals: Residuals, linearise: Linearise) -> Iterate:
+def compile_solver(evaluate: Evaluate, differentiate: Differentiate) -> Iterate:
     """Return the iteration for these residuals as one compiled program."""
-    return script(make_solver(residuals, linearise))
+    return script(make_solver(evaluate, differentiate))

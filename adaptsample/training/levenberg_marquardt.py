@@ -30,7 +30,7 @@ from torch import Generator, Tensor
 from adaptsample._deadline import Deadline
 from adaptsample.training._lm_evidence import Prior, flat_prior, grouped_prior
 from adaptsample.training._lm_linearisation import Linearisation
-from adaptsample.training._lm_network import Problem, linearise, residuals
+from adaptsample.training._lm_network import Problem, differentiate, evaluate, linearise
 from adaptsample.training._lm_solver import (
     Iterate,
     State,
@@ -200,7 +200,7 @@ class LevenbergMarquardt:
 
     def _solver(self) -> Iterate:
         make = compile_solver if self.compiled else make_solver
-        return make(residuals, linearise)
+        return make(evaluate, differentiate)
 
     def _problem(self, widths: list[int], activations: list[str], samples: Samples) -> Problem:
         targets, weights = samples.y[None], torch.ones_like(samples.y[None])

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -11,7 +12,14 @@ from adaptsample.training import _lm_network
 from adaptsample.training._lm_evidence import flat_prior, grouped_prior, reestimate
 from adaptsample.training._lm_linearisation import Linearisation
 from adaptsample.training._lm_network import Problem
-from adaptsample.training._lm_normal import factorise, normal_equations, solve
+from adaptsample.training._lm_normal import (
+    Jacobian,
+    dual_gram,
+    factorise,
+    normal_equations,
+    solve,
+    unstructured,
+)
 from adaptsample.training._lm_solver import State, Stop, compile_solver, make_solver, relax
 from adaptsample.training.levenberg_marquardt import (
     LevenbergMarquardt,
@@ -53,24 +61,28 @@ def problem_of(x: Tensor, y: Tensor, widths: list[int] | None = None) -> Problem
     return Problem(x, y[None], torch.ones_like(y[None]), widths or [], activations, 0.0)
 
 
-def linear_residuals(theta: Tensor, problem: Problem) -> Tensor:
-    return torch.mv(problem.x, theta) - problem.targets.flatten()
+class Residual(NamedTuple):
+    residual: Tensor
 
 
-def linear_linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
-    return linear_residuals(theta, problem), problem.x
+def linear_residuals(theta: Tensor, problem: Problem) -> Residual:
+    return Residual(torch.mv(problem.x, theta) - problem.targets.flatten())
 
 
-def rosenbrock_residuals(theta: Tensor, problem: Problem) -> Tensor:
-    return torch.stack([10 * (theta[1] - theta[0] * theta[0]), 1 - theta[0]])
+def linear_jacobian(theta: Tensor, problem: Problem, at: Residual) -> Jacobian:
+    return unstructured(problem.x)
 
 
-def rosenbrock_linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
+def rosenbrock_residuals(theta: Tensor, problem: Problem) -> Residual:
+    return Residual(torch.stack([10 * (theta[1] - theta[0] * theta[0]), 1 - theta[0]]))
+
+
+def rosenbrock_jacobian(theta: Tensor, problem: Problem, at: Residual) -> Jacobian:
     jacobian = torch.zeros([2, 2], dtype=theta.dtype)
     jacobian[0, 0] = -20 * theta[0]
     jacobian[0, 1] = 10
     jacobian[1, 0] = -1
-    return rosenbrock_residuals(theta, problem), jacobian
+    return unstructured(jacobian)
 
 
 def reference_residuals(theta: Tensor, problem: Problem) -> Tensor:
@@ -137,8 +149,26 @@ def test_residuals_and_jacobian_agree_with_autograd(
     exact = torch.autograd.functional.jacobian(lambda t: reference_residuals(t, problem), theta)
     expected = reference_residuals(theta, problem).detach()
     torch.testing.assert_close(residuals, expected, rtol=0, atol=1e-12)
-    torch.testing.assert_close(_lm_network.residuals(theta, problem), expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(jacobian, exact, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("by_input", [True, False])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_the_gram_matrix_of_a_network_is_that_of_its_jacobian(
+    n_outputs: int, by_input: bool, generator: Generator
+) -> None:
+    widths = [3, 5, 4, n_outputs]
+    theta = initial_parameters(widths, generator=generator)
+    theta += 0.3 * normal(len(theta), generator=generator)
+    x, y = normal(7, 3, generator=generator), normal(7, n_outputs, generator=generator)
+    weights = torch.rand(1, 7, n_outputs, dtype=F64, generator=generator)
+    problem = problem_of(x, y, widths)._replace(weights=weights)
+    jacobian = _lm_network.differentiate(theta, problem, _lm_network.evaluate(theta, problem))
+    groups = parameter_groups(widths, by_input=by_input)
+    scale = torch.rand(int(groups.max()) + 1, dtype=F64, generator=generator)[groups]
+    expected = dual_gram(unstructured(jacobian.matrix), scale)
+    assert len(jacobian.inputs) == 3
+    torch.testing.assert_close(dual_gram(jacobian, scale), expected, rtol=1e-13, atol=1e-13)
 
 
 def test_a_network_without_hidden_layers_has_a_jacobian_too(generator: Generator) -> None:
@@ -175,7 +205,7 @@ def test_a_step_equals_a_dense_solve(
     precision = prior * torch.rand(shape[1], dtype=F64, generator=generator)
     matrix = jacobian.T @ jacobian + torch.diag(precision + 1e-3)
     expected = torch.linalg.solve(matrix, jacobian.T @ rows + pull)
-    system, solvable = factorise(normal_equations(jacobian, precision), 1e-3)
+    system, solvable = factorise(normal_equations(unstructured(jacobian), precision), 1e-3)
     assert solvable
     torch.testing.assert_close(solve(system, rows, pull), expected, rtol=1e-9, atol=1e-9)
 
@@ -188,7 +218,7 @@ def test_refinement_removes_the_error_of_the_gram_matrix(
     s = torch.logspace(0, -5, 20, dtype=F64)
     jacobian, rows = u * s @ vt, normal(shape[0], generator=generator)
     none = torch.zeros(shape[1], dtype=F64)
-    system, _ = factorise(normal_equations(jacobian, none), 1e-10)
+    system, _ = factorise(normal_equations(unstructured(jacobian), none), 1e-10)
     exact = vt.T @ (s / (s * s + 1e-10) * (u.T @ rows))
     assert system.refined
     refined, plain = (
@@ -201,7 +231,7 @@ def test_refinement_removes_the_error_of_the_gram_matrix(
 
 def test_linear_least_squares_is_solved_in_one_step(generator: Generator) -> None:
     a, y = normal(20, 4, generator=generator), normal(20, 1, generator=generator)
-    iterate = compile_solver(linear_residuals, linear_linearise)
+    iterate = compile_solver(linear_residuals, linear_jacobian)
     state, _ = iterate(start(torch.zeros(4, dtype=F64), 1e-20), problem_of(a, y), NEVER, 1)
     torch.testing.assert_close(
         state.theta, torch.linalg.lstsq(a, y).solution.flatten(), rtol=1e-13, atol=1e-14
@@ -210,7 +240,7 @@ def test_linear_least_squares_is_solved_in_one_step(generator: Generator) -> Non
 
 def test_rosenbrock_is_minimised_to_rounding() -> None:
     nothing = torch.zeros(1, 1, dtype=F64)
-    iterate = compile_solver(rosenbrock_residuals, rosenbrock_linearise)
+    iterate = compile_solver(rosenbrock_residuals, rosenbrock_jacobian)
     theta = torch.tensor([-1.2, 1.0], dtype=F64)
     state, losses = iterate(start(theta), problem_of(nothing, nothing), NEVER, 200)
     assert state.cost < 1e-24
@@ -228,7 +258,7 @@ def test_iterations_in_chunks_are_the_same_iterations(generator: Generator) -> N
     widths = [1, 5, 1]
     x = torch.linspace(-1, 1, 12, dtype=F64)[:, None]
     problem = problem_of(x, torch.sin(3 * x), widths)
-    iterate = make_solver(_lm_network.residuals, _lm_network.linearise)
+    iterate = make_solver(_lm_network.evaluate, _lm_network.differentiate)
     theta = initial_parameters(widths, generator=generator)
     whole, losses = iterate(start(theta), problem, NEVER, 30)
     state, parts = start(theta), []
@@ -281,7 +311,7 @@ def test_evidence_recovers_the_noise_level_of_a_linear_model(n: int, generator: 
     a = torch.cos(torch.arange(60) * torch.acos(x)[:, None])  # Chebyshev polynomials
     y = torch.exp(x) + 0.1 * normal(n, generator=generator)
     groups = torch.arange(60) // 10
-    iterate = make_solver(linear_residuals, linear_linearise)
+    iterate = make_solver(linear_residuals, linear_jacobian)
     theta = torch.zeros(60, dtype=F64)
     first = start(theta)._replace(prior=grouped_prior(groups, n))
     state, _ = iterate(first, problem_of(a, y[:, None]), NEVER, 150)
@@ -293,9 +323,9 @@ def test_the_two_sides_of_the_evidence_agree(generator: Generator) -> None:
     wide = torch.cat([jacobian, torch.zeros(9, 1, dtype=F64)], dim=1)  # one parameter without say
     theta, groups = normal(10, generator=generator), torch.tensor([0, 1, 1] * 3 + [1])
     prior = grouped_prior(groups, 9)
-    by_rows = reestimate(prior, rows, wide, theta, 21)
+    by_rows = reestimate(prior, rows, unstructured(wide), theta, 21)
     padded = torch.cat([wide, torch.zeros(1, 10, dtype=F64)])
-    by_columns = reestimate(prior, torch.cat([rows, rows[:1] * 0]), padded, theta, 21)
+    by_columns = reestimate(prior, torch.cat([rows, rows[:1] * 0]), unstructured(padded), theta, 21)
     torch.testing.assert_close(by_rows.precision, by_columns.precision)
     assert by_rows.beta == pytest.approx(by_columns.beta)
 
