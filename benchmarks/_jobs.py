@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import numpy as np
 import torch
@@ -24,11 +24,7 @@ from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.protocol import Oracle, Stochastic, SupportsExact
 from adaptsample.problems import PROBLEMS
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates.auto import Auto
-from adaptsample.surrogates.committee import Committee
-from adaptsample.surrogates.member import Member
-from adaptsample.surrogates.mlp import MLP
-from adaptsample.training import LevenbergMarquardt
+from adaptsample.surrogates.auto import NETWORKS, Auto
 from benchmarks import _peers
 from benchmarks._variants import VARIANTS
 
@@ -127,27 +123,12 @@ def _values(problem: Oracle, x: Points, seed: int) -> Values:
     return problem(x)
 
 
-def _network(activation: tuple[str, ...], hidden: tuple[int, ...]) -> MLP:
-    return MLP(hidden, activation, training=LevenbergMarquardt(starts=8, iterations=1500))
-
-
-NETWORKS = Auto(
-    members=(
-        Member("wide_network", MLP(), max_dimension=1, has_prior=True),
-        Member("network", MLP((10, 10, 10)), has_prior=True),
-        Member(
-            "network_abs",
-            Committee(_network(("tanh", "tanh", "abs", "tanh", "tanh"), (10, 10, 1, 6, 6)), 3),
-        ),
-        Member("network_mixed", _network(("tanh", "tanh", "crease", "tanh"), (8, 8, 2, 8))),
-    ),
-    transforms=("identity",),
-)
+NETWORK_MEMBERS: Final = Auto(members=NETWORKS, transforms=("identity",))
 """Networks alone, chosen by held-out error: no polynomial anywhere."""
 
 
 def _fit_ours(data: Dataset, job: Job) -> _peers.Fitted:
-    surrogate = NETWORKS if job.method == "networks" else make_surrogate(job.method)
+    surrogate = NETWORK_MEMBERS if job.method == "networks" else make_surrogate(job.method)
     model = surrogate.fit(data, generator=derive_generator(job.seed, "fit"))
     spread = float(data.y.std(correction=0))
 

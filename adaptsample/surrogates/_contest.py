@@ -72,6 +72,15 @@ class Swings(Model, Protocol):
         """How much larger errors are in the data's box than at the points, for each output."""
 
 
+@runtime_checkable
+class Doubts(Model, Protocol):
+    """A model that was fitted more than once."""
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """Mean distance to another fit in the data's box, in spreads, for each output."""
+
+
 @final
 @dataclass(frozen=True)
 class Score:
@@ -81,7 +90,7 @@ class Score:
         name: the member.
         transform: the output transform.
         error: cross-validated mean absolute error, in units of the output's spread, with the
-            penalty for few points per parameter.
+            penalty for few points per parameter; at least the distance to another fit.
         n_parameters: effective number of parameters; 0 if the model does not say.
     """
 
@@ -100,7 +109,7 @@ class Candidate:
     transform: Transform
     model: Model
     spread: float  # of the transformed output, the unit of the model's standard deviation
-    residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread, times any swing
+    residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread, as large as feared
     score: Score
 
     @property
@@ -354,6 +363,9 @@ class Contest:
         share = 0.0 if member.has_prior else n_parameters / len(y)
         penalty = 1 + 4 * max(0.0, share - 0.5)
         error = penalty * float(residuals.abs().mean())
+        doubt = model.doubts[0] if isinstance(model, Doubts) else 0.0
+        if doubt > error:
+            residuals, error = residuals * (doubt / max(error, EXACT)), doubt
         score = Score(member.name, transform.name, error, n_parameters)
         candidate = Candidate(member, transform, model, spread_of(z.y), residuals, score)
         self.candidates.append(candidate)

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.randomness import derive_generator
+from adaptsample.surrogates._bases import box_points
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._network import Network, scaled_samples
 from adaptsample.surrogates._scaling import Scaling
@@ -37,7 +38,8 @@ class CalibratedMLPModel:
 
     Attributes:
         network: the network, with its scalings.
-        training: the parameters, the loss curve, and what is needed to continue.
+        trainings: of all finalists, the best first: their parameters, loss curves, and what is
+            needed to continue.
         trainer: how it was fitted.
         data: what to.
         relative: whether errors of slopes are measured against their mean square.
@@ -45,7 +47,7 @@ class CalibratedMLPModel:
     """
 
     network: Network
-    training: LeastSquaresTraining
+    trainings: tuple[LeastSquaresTraining, ...]
     trainer: LevenbergMarquardt
     data: Dataset
     relative: bool
@@ -85,6 +87,28 @@ class CalibratedMLPModel:
         prior = self.training.state.prior
         noise = float(prior.beta) ** -0.5 if len(prior.groups) else 0.0
         return noise * self.network.outputs.unit
+
+    @property
+    def training(self) -> LeastSquaresTraining:
+        """The training of the network itself."""
+        return self.trainings[0]
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """How far the nearest fit from another start is, for each output; 0 if there is none.
+
+        That is the mean distance in the data's box, in units of the output's spread. A network
+        may have creases between the points, where no residual tells; others have them elsewhere.
+        """
+        if len(self.trainings) == 1:
+            return (0.0,) * self.data.y.shape[1]
+        low, high = self.data.x.amin(dim=0), self.data.x.amax(dim=0)
+        unit = (1 + box_points(self.dimension)) / 2
+        x = low * (1 - unit) + high * unit
+        own, *others = (self.network.with_theta(t.theta).predict(x) for t in self.trainings)
+        spread = Scaling.to_moments(self.data.y).unit
+        distances = [((other - own) / spread).abs().mean(dim=0) for other in others]
+        return tuple(torch.stack(distances).amin(dim=0).tolist())
 
     @property
     def n_parameters(self) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ def _crease(kind: Kind, *, is_bold: bool) -> Member:
 
 
 def _creased_network(name: str, hidden: tuple[int, ...], *activation: str) -> Member:
-    training = LevenbergMarquardt(starts=8, seconds=10.0)
+    training = LevenbergMarquardt(starts=8, finalists=3, seconds=10.0)
     return Member(name, MLP(hidden, activation, training=training), n_transforms=1, is_bold=True)
 
 

@@ -1,6 +1,7 @@
 """Neural networks, fitted by nonlinear least squares or by gradient descent."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, final
 
 import torch
@@ -97,33 +98,59 @@ class MLP:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is 'cuda', but torch finds no CUDA device here; use 'cpu'")
         widths = (data.x.shape[1], *self.hidden, data.y.shape[1])
-        if start is None or not self.warm_start:
+        before = start if self.warm_start else None
+        if before is None:
             inputs = Scaling.to_box(data.x) if self.scale else Scaling.identity(widths[0])
             outputs = Scaling.to_moments(data.y) if self.scale else Scaling.identity(widths[-1])
-            theta = state = None
         else:
-            before = start.network
-            if (before.widths, before.activation) != (widths, self.activation):
-                raise ValueError(
-                    f"cannot continue: the start is a {before.activation} network of widths "
-                    f"{before.widths}, this one is {self.activation} of widths {widths}"
-                )
-            inputs, outputs, state = before.inputs, before.outputs, start.training.state
-            theta = before.theta.to(self.device, self._torch_dtype)
+            inputs, outputs = self._scalings_of(before.network, widths)
+        samples = self._samples(data, inputs, outputs)
+        if isinstance(self.training, LevenbergMarquardt):
+            trainings = self._committee(widths, samples, before, generator)
+            network = Network(widths, self.activation, inputs, outputs, trainings[0].theta)
+            return CalibratedMLPModel(
+                network, trainings, self.training, data, self.scale, draw_seed(generator)
+            )
         training = self.training.train(
-            theta,
+            None if before is None else before.network.theta.to(self.device, self._torch_dtype),
             list(widths),
             self.activation,
-            self._samples(data, inputs, outputs),
+            samples,
             generator=generator,
-            state=state,
+            state=None if before is None else before.training.state,
         )
-        network = Network(widths, self.activation, inputs, outputs, training.theta)
-        if isinstance(self.training, LevenbergMarquardt):
-            assert isinstance(training, LeastSquaresTraining)  # noqa: S101  # for the type checker
-            seed = draw_seed(generator)
-            return CalibratedMLPModel(network, training, self.training, data, self.scale, seed)
-        return MLPModel(network, training)
+        return MLPModel(Network(widths, self.activation, inputs, outputs, training.theta), training)
+
+    def _scalings_of(self, network: Network, widths: tuple[int, ...]) -> tuple[Scaling, Scaling]:
+        if (network.widths, network.activation) != (widths, self.activation):
+            raise ValueError(
+                f"cannot continue: the start is a {network.activation} network of widths "
+                f"{network.widths}, this one is {self.activation} of widths {widths}"
+            )
+        return network.inputs, network.outputs
+
+    def _committee(
+        self,
+        widths: tuple[int, ...],
+        samples: Samples,
+        before: "MLPModel | CalibratedMLPModel | None",
+        generator: Generator,
+    ) -> tuple[LeastSquaresTraining, ...]:
+        """Train all finalists, or go on with those that there are."""
+        assert isinstance(self.training, LevenbergMarquardt)  # noqa: S101  # for the type checker
+        fit = partial(
+            self.training.committee,
+            widths=list(widths),
+            activation=self.activation,
+            samples=samples,
+            generator=generator,
+        )
+        if before is None:
+            return fit(None)
+        trainings = (
+            before.trainings if isinstance(before, CalibratedMLPModel) else (before.training,)
+        )
+        return tuple(one for t in trainings for one in fit(t.theta.double(), state=t.state))
 
     def _samples(self, data: Dataset, inputs: Scaling, outputs: Scaling) -> Samples:
         samples = scaled_samples(data, inputs, outputs, relative=self.scale)
