@@ -31,7 +31,7 @@ from adaptsample.run import Round, Run, RunFailedError
 from adaptsample.strategy import Proposal, State, Strategy
 from adaptsample.surrogates.protocol import Model, SupportsChoice, Surrogate
 
-Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev"]
+Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev", "mapped_chebyshev"]
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
 
 
@@ -300,6 +300,7 @@ class Sampler:
             "uniform": self.domain.uniform,
             "latin_hypercube": self.domain.latin_hypercube,
             "chebyshev": self.domain.chebyshev,
+            "mapped_chebyshev": self.domain.mapped_chebyshev,
         }[self.design]
         points = draw(self.n_initial, generator=derive_generator(self.seed, "initial"))
         if last > self.n_initial:  # asked for more before anything was told

@@ -31,7 +31,7 @@ from benchmarks._variants import VARIANTS
 Cell: TypeAlias = dict[str, Any]
 """A job and what was measured, as plain JSON values."""
 
-Design: TypeAlias = Literal["sobol", "chebyshev"]
+Design: TypeAlias = Literal["sobol", "chebyshev", "mapped_chebyshev"]
 
 
 @final
@@ -96,10 +96,12 @@ def measure_fit(job: Job) -> Cell:
 
 def points(domain: Box, job: Job) -> Points:
     """Return the points of a job; those of a Sampler with its seed, if they are Sobol points."""
-    if job.design == "sobol":
-        return domain.sobol(job.n, generator=derive_generator(job.seed, "initial"))
-    angle = torch.linspace(torch.pi, 0, job.n, dtype=torch.float64)
-    return domain.from_unit((1 + torch.cos(angle))[:, None] / 2)
+    draw = {
+        "sobol": domain.sobol,
+        "chebyshev": domain.chebyshev,
+        "mapped_chebyshev": domain.mapped_chebyshev,
+    }
+    return draw[job.design](job.n, generator=derive_generator(job.seed, "initial"))
 
 
 def _fit(problem: Oracle, job: Job) -> _peers.Fitted:

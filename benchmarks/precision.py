@@ -106,7 +106,8 @@ def _smooth_jobs(seeds: int, quick: bool) -> list[Job]:
     methods = [*ours, *BOTORCH, "scipy-aaa"]
     n = 12 if quick else 40
     nodes = grid(problems, (*methods, "chebyshev"), [n], seeds, design="chebyshev")
-    return grid(problems, methods, [n], seeds) + nodes
+    mapped = grid(problems, methods, [n], seeds, design="mapped_chebyshev")
+    return grid(problems, methods, [n], seeds) + nodes + mapped
 
 
 def _engineering_jobs(seeds: int, quick: bool) -> list[Job]:

@@ -110,6 +110,20 @@ def test_chebyshev_points_of_one_variable_are_the_classical_ones(
     assert abs(float(box.chebyshev(1, generator=generator))) < 1e-15
 
 
+def test_mapped_chebyshev_points_keep_the_ends_and_are_more_even_inside(
+    generator: torch.Generator,
+) -> None:
+    box = Box({"x": (-1, 3)})
+    plain, mapped = (
+        draw(40, generator=generator)[:, 0] for draw in (box.chebyshev, box.mapped_chebyshev)
+    )
+    assert mapped[0] == -1
+    assert mapped[-1] == 3
+    assert float(mapped.diff().min()) > 2 * float(plain.diff().min())
+    assert float(mapped.diff().max()) < 0.8 * float(plain.diff().max())
+    assert abs(float(box.mapped_chebyshev(1, generator=generator)) - 1) < 1e-12
+
+
 def test_chebyshev_points_of_several_variables_crowd_at_the_ends_of_each(
     generator: torch.Generator,
 ) -> None:

@@ -20,6 +20,7 @@ from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._kriging import NO_NOISE, NOISE, KernelName, Kriged, Kriging
 
 _POINTS_PER_TERM = 5  # fewer, and the trend does harm
+_NOISY, _NOISY_TREND = 0.01, 1  # noise in spreads from which on a steeper trend does harm
 
 
 @final
@@ -30,7 +31,8 @@ class GaussianProcess:
     Args:
         kernels: correlation functions to try, from rough to smooth "matern32", "matern52", "rbf";
             the likeliest is kept. The roughest is easily taken for noise, and the other way round.
-        trend: highest degree of the polynomial trend; lower where the data are too few.
+        trend: highest degree of the polynomial trend; lower where the data are too few, and at most
+            1 where they are noisy.
         n_starts: climbs of the likelihood for each kernel and level of noise.
         noisy: whether noise is looked for. False passes through all values: a few values of a rough
             function are else easily taken for noise.
@@ -65,24 +67,26 @@ class GaussianProcess:
         del generator  # nothing is random
         inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
-        noise = NOISE if self.noisy else NO_NOISE
-        indices = self._trend_indices(*u.shape)
         processes = []
         for k in range(z.shape[1]):
             theta = None if start is None else start.processes[k].theta
-            candidates = [
-                Kriging(u, z[:, k], indices, kernel, noise).fit(self.n_starts, theta)
-                for kernel in self.kernels
-            ]
-            processes.append(min(candidates, key=lambda candidate: candidate.loss))
+            process = self._likeliest(u, z[:, k], self.trend, theta)
+            if process.noise_std > _NOISY and self.trend > _NOISY_TREND:
+                process = self._likeliest(u, z[:, k], _NOISY_TREND, process.theta)
+            processes.append(process)
         return GaussianProcessModel(inputs, outputs, tuple(processes))
 
-    def _trend_indices(self, n: int, dimension: int) -> Int64[Tensor, "p d"]:
-        """Return the multi-indices of the highest degree that n points can bear."""
-        limit = max(1, n // _POINTS_PER_TERM)
-        degrees = range(self.trend, -1, -1)
-        bases = (multi_indices("total", (degree,) * dimension, limit) for degree in degrees)
-        return next(indices for indices in bases if indices is not None)
+    def _likeliest(
+        self, u: Points, z: Float[Tensor, " n"], trend: int, theta: Float[Tensor, " d+1"] | None
+    ) -> Kriged:
+        """Return the fit of the likeliest kernel."""
+        indices = _trend_indices(trend, *u.shape)
+        noise = NOISE if self.noisy else NO_NOISE
+        candidates = [
+            Kriging(u, z, indices, kernel, noise).fit(self.n_starts, theta)
+            for kernel in self.kernels
+        ]
+        return min(candidates, key=lambda candidate: candidate.loss)
 
 
 @final
@@ -135,3 +139,11 @@ class GaussianProcessModel:
         """
         u = self.inputs(x)
         return torch.stack([p.std(u) for p in self.processes], dim=1)
+
+
+def _trend_indices(trend: int, n: int, dimension: int) -> Int64[Tensor, "p d"]:
+    """Return the multi-indices of the highest degree that n points can bear."""
+    limit = max(1, n // _POINTS_PER_TERM)
+    degrees = range(trend, -1, -1)
+    bases = (multi_indices("total", (degree,) * dimension, limit) for degree in degrees)
+    return next(indices for indices in bases if indices is not None)

@@ -120,6 +120,50 @@ def test_a_bold_member_must_be_far_better():
 
 
 @dataclass(frozen=True)
+class Doubted:
+    """A recipe that knows all values, but fits them in two ways that are far apart elsewhere."""
+
+    doubt: float
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "DoubtedModel":
+        del generator, start
+        return DoubtedModel(data, self.doubt)
+
+
+@dataclass(frozen=True)
+class DoubtedModel:
+    data: Dataset
+    doubt: float
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        return (self.doubt,)
+
+    def predict(self, x: Tensor) -> Tensor:
+        return NearestModel(self.data).predict(x)
+
+
+def test_a_member_is_no_better_than_two_fits_of_it_agree():
+    data = sample(lambda x: x[:, :1] * x[:, 1:], 40)
+    members = tuple(Member(f"doubt {d}", Doubted(d), has_prior=True) for d in (0.0, 0.7))
+    plain, doubted = fit(data, Auto(members=members, transforms=("identity",))).scores[0]
+    assert plain.error < 0.7
+    assert doubted.error == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(("ripple", "n_deepened_at_once"), [(0.01, 1), (10.0, 0)])
+def test_a_draft_far_ahead_of_all_before_it_is_deepened_at_once(
+    ripple: float, n_deepened_at_once: int
+):
+    data = sample(lambda x: 20 + x[:, :1] + ripple * torch.sin(40 * x[:, 1:]), 40)
+    long = Member("long", Polynomial(), Polynomial())
+    model = fit(data, Auto(members=(Member("mean", Mean()), long)))
+    tried = [score.transform for score in model.scores[0] if score.name == "long"]
+    assert len(tried) == len(TRANSFORMS) + 2
+    assert len(set(tried[:2])) == 2 - n_deepened_at_once
+
+
+@dataclass(frozen=True)
 class Nearest:
     """A recipe that claims to have no error: it knows its own points, and nothing else."""
 

@@ -146,6 +146,16 @@ def test_held_out_residuals_are_of_the_size_of_the_error() -> None:
     assert 0.3 * error < residuals.abs().mean() < 10 * error
 
 
+def test_fits_from_other_starts_cast_doubt_where_points_are_few() -> None:
+    recipe = replace(QUICK, training=replace(QUICK.training, starts=3, finalists=3))
+    few, many = (fit_least_squares(recipe, sample_problem("franke", n)) for n in (15, 80))
+    alone = fit_least_squares(QUICK, sample_problem("franke", 15))
+    again = fit_least_squares(recipe, sample_problem("franke", 85), many)
+    assert alone.doubts == (0.0,)
+    assert few.doubts[0] > 2 * many.doubts[0] > 0
+    assert len(again.trainings) == 3
+
+
 def test_the_std_covers_the_error() -> None:
     points = sample_problem("franke", 60)
     model = fit_least_squares(QUICK, points)
