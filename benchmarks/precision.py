@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from statistics import mean, median
 from typing import Final, final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
@@ -241,7 +242,19 @@ def _noise_table(cells: list[Cell]) -> str:
         rows.append([problem, str(n), method, spread(values(some, "nrmse")), *told])
     rows.sort(key=lambda row: (row[0], int(row[1])))
     heading = ["function", "N", "method", "NRMSE", "noise", "noise found"]
-    return markdown([*heading, "in 50 %", "in 80 %", "in 95 %"], rows)
+    table = markdown([*heading, "in 50 %", "in 80 %", "in 95 %"], rows)
+    return f"{table}\n{_coverage(cells)}\n"
+
+
+def _coverage(cells: list[Cell]) -> str:
+    """Say how often 95 % intervals hold, over all functions: the mean of their medians."""
+    shares = []
+    for (method,), some in groups(cells, "method").items():
+        by_function = groups(some, "problem", "n").values()
+        medians = [median(v) for one in by_function if (v := values(one, "coverage_95"))]
+        if medians:
+            shares.append(f"{method} {100 * mean(medians):.0f} % ({len(medians)} rows)")
+    return f"95 % intervals hold, on the mean of these medians: {', '.join(shares)}."
 
 
 def _stopping_table(cells: list[Cell]) -> str:
