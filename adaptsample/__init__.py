@@ -21,6 +21,7 @@ from adaptsample.strategy import SoftmaxDraw as SoftmaxDraw
 from adaptsample.strategy import State as State
 from adaptsample.strategy import Strategy as Strategy
 from adaptsample.strategy import model_change as model_change
+from adaptsample.surrogates._degenerate import DegenerateDataWarning as DegenerateDataWarning
 from adaptsample.surrogates.protocol import Model as Model
 from adaptsample.surrogates.protocol import SupportsCommittee as SupportsCommittee
 from adaptsample.surrogates.protocol import SupportsFeatures as SupportsFeatures

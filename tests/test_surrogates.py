@@ -2,12 +2,21 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from adaptsample import Box, Dataset, SupportsGradient, SupportsStd, Surrogate, derive_generator
+from adaptsample import (
+    Box,
+    Dataset,
+    DegenerateDataWarning,
+    SupportsGradient,
+    SupportsStd,
+    Surrogate,
+    derive_generator,
+)
 from adaptsample.registry import describe, label, make_surrogate, surrogates
 
 # The same classes with less work than their defaults; whatever is not here is tested as it is.
@@ -102,10 +111,15 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("kind", DEGENERATE)
-def test_degenerate_data_gives_a_finite_prediction(surrogate: Surrogate, kind: str) -> None:
+def test_degenerate_data_gives_a_finite_prediction_and_a_warning(
+    surrogate: Surrogate, kind: str
+) -> None:
     data = DEGENERATE[kind]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a warning is welcome here
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         model = surrogate.fit(data, generator=derive_generator(0, "fit"))
         assert bool(torch.isfinite(model.predict(data.x)).all())
         assert bool(torch.isfinite(model.predict(data.x + 0.1)).all())
+    said = [w for w in told if w.category is DegenerateDataWarning]
+    assert len(said) == (kind != "tiny values")  # once, not for every fit within
+    assert all(Path(w.filename) == Path(__file__) for w in said)

@@ -28,6 +28,7 @@ from adaptsample.data import Dataset
 from adaptsample.surrogates._contest import Contest, Outcome, Score, spread_of
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._crease_forms import Kind
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates._transforms import TransformName
 from adaptsample.surrogates.crease import Crease
 from adaptsample.surrogates.gaussian_process import GaussianProcess
@@ -114,6 +115,7 @@ class Auto:
                 f"transforms need 'identity', which alone is always legal, got {self.transforms}"
             )
 
+    @warns_of_degenerate_data
     def fit(
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
     ) -> "AutoModel":

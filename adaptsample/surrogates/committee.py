@@ -28,6 +28,7 @@ from adaptsample.data import Dataset
 from adaptsample.randomness import derive_generator, draw_seed
 from adaptsample.surrogates._contest import CrossValidates
 from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates._scaling import Scaling
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import Model, Surrogate
@@ -60,6 +61,7 @@ class Committee:
         if self.n_members < 1:
             raise ValueError(f"n_members must be at least 1, got {self.n_members}")
 
+    @warns_of_degenerate_data
     def fit(
         self, data: Dataset, *, generator: Generator, start: "CommitteeModel | None" = None
     ) -> "CommitteeModel":

@@ -23,6 +23,7 @@ from adaptsample.surrogates._crease_fit import Structure
 from adaptsample.surrogates._crease_fitted import FittedCrease, held_out_residuals
 from adaptsample.surrogates._crease_forms import FORMS, Kind
 from adaptsample.surrogates._crease_search import Search, Seed
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 
 _RICH = ((4, 2), (5, 3), (6, 3), (6, 4))
 
@@ -68,6 +69,7 @@ class Crease:
     max_share: float = 0.7
     seconds: float = 20.0
 
+    @warns_of_degenerate_data
     def fit(
         self, data: Dataset, *, generator: Generator, start: "CreaseModel | None" = None
     ) -> "CreaseModel":

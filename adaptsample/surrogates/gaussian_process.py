@@ -17,6 +17,7 @@ from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._bases import InputScale, OutputScale, multi_indices
 from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates._kriging import NO_NOISE, NOISE, KernelName, Kriged, Kriging
 
 _POINTS_PER_TERM = 5  # fewer, and the trend does harm
@@ -56,6 +57,7 @@ class GaussianProcess:
                 f"got {self.trend} and {self.n_starts}"
             )
 
+    @warns_of_degenerate_data
     def fit(
         self,
         data: Dataset,

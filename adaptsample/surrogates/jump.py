@@ -19,6 +19,7 @@ from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._bases import InputScale, OutputScale
 from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates._jump_fitted import FittedJump, Smooth
 from adaptsample.surrogates._jump_search import Search
 
@@ -44,6 +45,7 @@ class Jump:
     max_share: float = 0.6
     seconds: float = 10.0
 
+    @warns_of_degenerate_data
     def fit(
         self, data: Dataset, *, generator: Generator, start: "JumpModel | None" = None
     ) -> "JumpModel":

@@ -12,6 +12,7 @@ from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.randomness import draw_seed
 from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates._mlp_calibrated import CalibratedMLPModel
 from adaptsample.surrogates._network import Network, scaled_samples
 from adaptsample.surrogates._scaling import Scaling
@@ -72,6 +73,7 @@ class MLP:
                     f"{name} must be one of {', '.join(known)}; got {getattr(self, name)!r}"
                 )
 
+    @warns_of_degenerate_data
     def fit(
         self,
         data: Dataset,

@@ -26,6 +26,7 @@ from adaptsample.surrogates._bases import (
     multi_indices,
 )
 from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates._expansion import Expansion
 from adaptsample.surrogates._piecewise import piecewise
 from adaptsample.surrogates._rational import rational
@@ -51,6 +52,7 @@ class Polynomial:
     max_share: float = 0.75
     max_degree: int = 60
 
+    @warns_of_degenerate_data
     def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "PolynomialModel":
         """Fit each output on its own; ``start`` is of no use to a fit without local minima."""
         del start
