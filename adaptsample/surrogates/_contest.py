@@ -130,6 +130,11 @@ class Candidate:
         return 1.0 if self.member.has_prior else FREE_FACTOR
 
     @property
+    def is_tried(self) -> bool:
+        """Whether its error can be believed without a trial."""
+        return not self.member.is_bold or isinstance(self.model, Doubts)
+
+    @property
     def is_exact(self) -> bool:
         """Whether nothing better need be looked for."""
         return self.score.error < EXACT
@@ -257,10 +262,11 @@ class Contest:
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
         """Return the best candidate and those near it, a bold one only if it stands its trial.
 
+        A bold member that was found from several starts has stood it: they agree everywhere.
         Errors that are mostly noise tell no candidates apart, and without a prior some fit it.
         """
         ranked = self._ranked()
-        trusted = [c for c in ranked if not c.member.is_bold or c.member.name in self.proven]
+        trusted = [c for c in ranked if c.is_tried or c.member.name in self.proven]
         bolder = (c for c in ranked if c not in trusted and c.rank < trusted[0].rank)
         bold = next((c for c in bolder if self._repeats(c, than=trusted[0])), None)
         trusted = trusted if bold is None else [bold, *trusted]
@@ -323,27 +329,24 @@ class Contest:
         transforms = list(dict.fromkeys([*tried, *self.transforms]))
         if member.n_transforms is None:
             transforms = [t for t in transforms if t.name == "identity"]
-        drafts: list[Candidate] = []
+        drafts, deepened = [], []
         for transform in transforms[: member.n_transforms]:
             if self._needs_more():
                 key = member.after, transform
                 start = next((c.model for c in self.candidates if c.key == key), None)
                 rival = self._ranked()[0].rank if self.candidates else inf
-                draft = self._enter(member, member.draft, transform, start)
-                if PROMISE * draft.rank < rival and self._deepen(draft):
-                    n_deepened -= 1
-                else:
-                    drafts.append(draft)
+                drafts.append(self._enter(member, member.draft, transform, start))
+                if PROMISE * drafts[-1].rank < rival:
+                    deepened.append(drafts[-1])
+                    self._deepen(drafts[-1])
         for draft in sorted(drafts, key=lambda draft: draft.rank)[:n_deepened]:
-            self._deepen(draft)
+            if draft not in deepened:
+                self._deepen(draft)
 
-    def _deepen(self, draft: Candidate) -> bool:
-        """Fit a draft for longer, if its member has a longer fit; tell whether it was done."""
-        recipe = draft.member.final
-        if recipe is None or not self._needs_more():
-            return False
-        self._enter(draft.member, recipe, draft.transform, draft.model)
-        return True
+    def _deepen(self, draft: Candidate) -> None:
+        """Fit a draft for longer, if its member has a longer fit."""
+        if draft.member.final is not None and self._needs_more():
+            self._enter(draft.member, draft.member.final, draft.transform, draft.model)
 
     def _is_noisy(self) -> bool:
         """Whether all members that tell noise see it in the errors of the best."""
