@@ -130,11 +130,6 @@ class Candidate:
         return 1.0 if self.member.has_prior else FREE_FACTOR
 
     @property
-    def is_tried(self) -> bool:
-        """Whether its error can be believed without a trial."""
-        return not self.member.is_bold or isinstance(self.model, Doubts)
-
-    @property
     def is_exact(self) -> bool:
         """Whether nothing better need be looked for."""
         return self.score.error < EXACT
@@ -266,9 +261,10 @@ class Contest:
         Errors that are mostly noise tell no candidates apart, and without a prior some fit it.
         """
         ranked = self._ranked()
-        trusted = [c for c in ranked if c.is_tried or c.member.name in self.proven]
+        trusted = [c for c in ranked if not c.member.is_bold or c.member.name in self.proven]
         bolder = (c for c in ranked if c not in trusted and c.rank < trusted[0].rank)
-        bold = next((c for c in bolder if self._repeats(c, than=trusted[0])), None)
+        stood = (c for c in bolder if isinstance(c.model, Doubts) or self._repeats(c, trusted[0]))
+        bold = next(stood, None)
         trusted = trusted if bold is None else [bold, *trusted]
         near = [c for c in trusted if c.rank <= COMMITTEE_FACTOR * trusted[0].rank]
         if any(c.sees(trusted[0]) for c in near):
@@ -276,7 +272,7 @@ class Contest:
         committee = tuple(near[:MAX_COMMITTEE])
         return committee, _stacked(committee)
 
-    def _repeats(self, bold: Candidate, *, than: Candidate) -> bool:
+    def _repeats(self, bold: Candidate, than: Candidate) -> bool:
         """Tell whether a bold member repeats its success, found afresh from a part of the data.
 
         Cross-validation keeps to the crease that all data led to; here also the crease must be
