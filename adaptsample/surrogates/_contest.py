@@ -21,7 +21,7 @@ from adaptsample.surrogates.protocol import Model, SupportsNoise, SupportsStd, S
 EXACT = 1e-9
 """A cross-validated error below this ends the search."""
 
-GOOD, NOISY = 1e-6, 0.5
+GOOD, NOISY = 1e-5, 0.5
 """Bold members are not tried where the others err less than this. Errors are taken for noise where
 the noise seen is at least this share of them, and they of the noise."""
 
