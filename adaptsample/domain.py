@@ -139,6 +139,22 @@ class Box:
         return torch.cartesian_prod(*axes).reshape(-1, self.dimension)
 
 
+def parse_bound(text: str) -> tuple[str, tuple[float, float]]:
+    """Read ``NAME=LOW:HIGH``, as bounds are written on a command line.
+
+    Raises:
+        ValueError: it reads otherwise.
+    """
+    name, equals, limits = text.partition("=")
+    low, colon, high = limits.partition(":")
+    try:
+        if not equals or not colon:
+            raise ValueError
+        return name.strip(), (float(low), float(high))
+    except ValueError:
+        raise ValueError(f"--bound {text!r} must read NAME=LOW:HIGH, as in x=0:1") from None
+
+
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not name or not name.isprintable() or name != name.strip():
         raise ValueError(f"a variable's name must be printable text, got {name!r}")

@@ -1,8 +1,7 @@
-"""Calls oracles. A failure is a value: an evaluation with a status and the reason."""
+"""Asking an oracle. A failure is a value: an evaluation with a status and the reason."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import perf_counter
 from typing import Any, TypeAlias, final
@@ -15,11 +14,16 @@ from torch import Tensor
 
 from adaptsample._types import Points
 from adaptsample.domain import Box
-from adaptsample.oracles import Differentiable, Oracle, OutputError, Stochastic, SupportsExact
+from adaptsample.oracles import Differentiable, Joint, Oracle, OutputError, Stochastic
 from adaptsample.randomness import derive_generator
 
 Array: TypeAlias = Tensor | npt.ArrayLike
 _LONGEST_MESSAGE = 2000
+
+
+def point_key(x: Float[Tensor, " d"]) -> bytes:
+    """Return what tells points apart: their exact coordinates (-0.0 is 0.0)."""
+    return bytes((x + 0.0).numpy().tobytes())
 
 
 class Status(StrEnum):
@@ -29,6 +33,8 @@ class Status(StrEnum):
     FAILED = "failed"  # the oracle raised
     NON_FINITE = "non_finite"  # it answered NaN or infinity
     WRONG_OUTPUT = "wrong_output"  # it answered something that is not n_outputs numbers
+    TIMEOUT = "timeout"  # it took too long
+    WORKER_LOST = "worker_lost"  # the process that evaluated died
 
 
 @final
@@ -40,14 +46,28 @@ class Question:
         x: the point (d,).
         gradient: whether the gradient is wanted too.
         seed: the run's seed.
-        number: the evaluation's number in the run; with the seed it decides the noise of a
-            stochastic oracle.
+        asked: its number among all that the run asks; with the seed and the attempt it decides the
+            noise of a stochastic oracle.
+        round: the round that asks it.
+        attempt: 1, or more after failures.
     """
 
     x: Float[Tensor, " d"]
     gradient: bool
     seed: int
-    number: int
+    asked: int
+    round: int = 0
+    attempt: int = 1
+
+    def failed(self, status: "Status", message: str, *, seconds: float = 0.0) -> "Evaluation":
+        """Return the evaluation that failed for this reason."""
+        return self.answered(
+            Evaluation(self.x, None, None, status, message[:_LONGEST_MESSAGE], seconds)
+        )
+
+    def answered(self, answer: "Evaluation") -> "Evaluation":
+        """Return an answer with what says which question it answers."""
+        return replace(answer, asked=self.asked, round=self.round, attempt=self.attempt)
 
 
 @final
@@ -65,6 +85,8 @@ class Evaluation:
         price: what it costs, in evaluations; more than 1 with a gradient.
         round: the round that asked for it.
         attempt: 1, or more after a retry.
+        asked: number of the question that it answers; None if nobody asked, or in a run file of
+            format 1.
     """
 
     x: Float[Tensor, " d"]
@@ -76,6 +98,7 @@ class Evaluation:
     price: float = 1.0
     round: int = 0
     attempt: int = 1
+    asked: int | None = None
 
     def to_record(self, number: int) -> dict[str, Any]:
         """Return the line that a ledger keeps; floats round-trip exactly."""
@@ -91,6 +114,7 @@ class Evaluation:
             "seconds": self.seconds,
             "price": self.price,
             "attempt": self.attempt,
+            "asked": self.asked,
         }
 
     @classmethod
@@ -106,68 +130,51 @@ class Evaluation:
             price=record["price"],
             round=record["round"],
             attempt=record["attempt"],
+            asked=record.get("asked"),
         )
 
 
-def evaluate(
-    oracle: Oracle, questions: Sequence[Question], *, executor: Executor | None = None
-) -> Iterator[list[tuple[int, Evaluation]]]:
-    """Ask the oracle and yield answers, with the questions' positions, as soon as they are there.
-
-    An oracle that is its own exact version costs nothing, so it is asked all at once. Any other is
-    asked one point at a time, for each result to be kept before the next is paid.
-
-    Args:
-        oracle: what is evaluated.
-        questions: the evaluations to make.
-        executor: evaluates the points in parallel; the oracle must be picklable if it uses
-            processes.
-    """
-    if isinstance(oracle, SupportsExact) and oracle.exact is oracle:
-        yield list(enumerate(_answer(oracle, questions)))
-    elif executor is None:
-        for position, question in enumerate(questions):
-            yield [(position, _answer(oracle, [question])[0])]
-    else:
-        futures = {
-            executor.submit(_answer, oracle, [question]): position
-            for position, question in enumerate(questions)
-        }
-        try:
-            for future in as_completed(futures):
-                yield [(futures[future], future.result()[0])]
-        finally:
-            for future in futures:
-                future.cancel()
-
-
-def _answer(oracle: Oracle, questions: Sequence[Question]) -> list[Evaluation]:
-    """Ask about some points in one call."""
+def answer(oracle: Oracle, questions: Sequence[Question]) -> list[Evaluation]:
+    """Ask the oracle about some points in one call; whatever it raises is a failed evaluation."""
     x = torch.stack([question.x for question in questions])
     start = perf_counter()
     gradient: Any = None
     try:
-        y = _values(oracle, x, questions[0])
-        if any(question.gradient for question in questions):
-            gradient = _gradient(oracle, x)
+        wanted = any(question.gradient for question in questions)
+        if wanted and isinstance(oracle, Joint):
+            y, gradient = _both(oracle, x)
+        else:
+            y = _values(oracle, x, questions[0])
+            gradient = _gradient(oracle, x) if wanted else None
     except OutputError as error:
-        return _failures(x, Status.WRONG_OUTPUT, str(error), start)
+        return _failures(questions, Status.WRONG_OUTPUT, str(error), start)
+    except TimeoutError as error:
+        return _failures(questions, Status.TIMEOUT, text_of(error), start)
     except (Exception, SystemExit) as error:  # a failing oracle must not end the run
-        return _failures(x, Status.FAILED, f"{type(error).__name__}: {_text(error)}", start)
+        return _failures(questions, Status.FAILED, text_of(error), start)
     seconds = (perf_counter() - start) / len(x)
     return [
-        judge(x[i], y[i], gradient[i] if question.gradient else None, seconds=seconds)
+        question.answered(
+            judge(x[i], y[i], gradient[i] if question.gradient else None, seconds=seconds)
+        )
         for i, question in enumerate(questions)
     ]
 
 
 def _values(oracle: Oracle, x: Points, question: Question) -> Float[Tensor, "n k"]:
     if isinstance(oracle, Stochastic):
-        noise = derive_generator(question.seed, "noise", question.number)
+        role = "noise" if question.attempt == 1 else f"noise/{question.attempt}"
+        noise = derive_generator(question.seed, role, question.asked)
         answer = oracle.sample(x.clone(), generator=noise)
     else:
         answer = oracle(x.clone())
     return _shaped(answer, (len(x), oracle.n_outputs))
+
+
+def _both(oracle: Joint, x: Points) -> tuple[Float[Tensor, "n k"], Float[Tensor, "n k d"]]:
+    y, gradient = oracle.value_and_gradient(x.clone())
+    shape = len(x), oracle.n_outputs
+    return _shaped(y, shape), _shaped(gradient, (*shape, x.shape[1]))
 
 
 def _gradient(oracle: Oracle, x: Points) -> Float[Tensor, "n k d"]:
@@ -244,9 +251,7 @@ def told(
             f"tell() needs x of shape (n, {d}) and y of shape (n,) or (n, {k}), "
             f"got {tuple(points.shape)} and {tuple(values.shape)}"
         )
-    inside = domain.contains(points)
-    if not bool(inside.all()):
-        raise ValueError(f"{points[~inside][0].tolist()} is outside the domain {domain}")
+    _check_inside(domain, points)
     slopes = None if gradient is None else _numbers(gradient, "gradient")
     if slopes is not None and slopes.shape != (len(points), k, d):
         raise ValueError(
@@ -259,17 +264,35 @@ def told(
     ]
 
 
-def _failures(x: Points, status: Status, message: str, start: float) -> list[Evaluation]:
-    seconds = (perf_counter() - start) / len(x)
-    message = message[:_LONGEST_MESSAGE]
-    return [Evaluation(row, None, None, status, message, seconds) for row in x]
+def told_failed(domain: Box, x: Array, reason: str, *, round: int) -> list[Evaluation]:
+    """Return the evaluations of points (n, d) that somebody else made in vain; see `told`."""
+    points = _numbers(x, "x")
+    if points.ndim != 2 or points.shape[1] != domain.dimension:
+        raise ValueError(f"x must have shape (n, {domain.dimension}), got {tuple(points.shape)}")
+    _check_inside(domain, points)
+    message = reason[:_LONGEST_MESSAGE]
+    return [Evaluation(x, None, None, Status.FAILED, message, round=round) for x in points]
 
 
-def _text(error: BaseException) -> str:
+def _check_inside(domain: Box, points: Points) -> None:
+    inside = domain.contains(points)
+    if not bool(inside.all()):
+        raise ValueError(f"{points[~inside][0].tolist()} is outside the domain {domain}")
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's type and message, for people; the message may be hostile."""
     try:
-        return str(error)
+        return f"{type(error).__name__}: {str(error)[:_LONGEST_MESSAGE]}"
     except Exception:
-        return "(its message cannot be shown)"
+        return f"{type(error).__name__}: (its message cannot be shown)"
+
+
+def _failures(
+    questions: Sequence[Question], status: Status, message: str, start: float
+) -> list[Evaluation]:
+    seconds = (perf_counter() - start) / len(questions)
+    return [question.failed(status, message, seconds=seconds) for question in questions]
 
 
 def _tensor(values: list[Any]) -> Tensor:

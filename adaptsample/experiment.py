@@ -4,23 +4,21 @@ The run file of an experiment is ``OUT/<oracle>/<surrogate>-<strategy>/seed-000.
 run of the same specification is shown again, not paid again.
 """
 
-import hashlib
-import re
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from adaptsample.account import Existing
+from adaptsample.desk import Executors
 from adaptsample.ledger import LedgerError, Recorded, read
+from adaptsample.names import file_name
 from adaptsample.oracles import Oracle
 from adaptsample.run import Run
-from adaptsample.sampler import Design, Sampler
+from adaptsample.sampler import Sampler
+from adaptsample.specification import Design
 from adaptsample.strategy import Strategy
 from adaptsample.surrogates.protocol import Surrogate
-
-_LONGEST_NAME = 60
 
 
 @final
@@ -41,6 +39,9 @@ class Experiment:
         design: of the initial points.
         gradient_cost: price of a gradient, in evaluations.
         record_every: rounds between two measurements of the error.
+        retries: how often a failed evaluation is tried again.
+        asynchronous: ask for one new point as each result arrives.
+        timeout: seconds that an evaluation may take, or None.
     """
 
     oracle: Oracle
@@ -55,10 +56,13 @@ class Experiment:
     design: Design = "sobol"
     gradient_cost: float = 1.0
     record_every: int = 1
+    retries: int = 0
+    asynchronous: bool = False
+    timeout: float | None = None
 
     def run_file(self, out: Path) -> Path:
         """Return where the run is recorded below ``out``."""
-        oracle, surrogate, strategy = map(_file_name, self.labels)
+        oracle, surrogate, strategy = map(file_name, self.labels)
         return out / oracle / f"{surrogate}-{strategy}" / f"seed-{self.seed:03d}.jsonl"
 
     def finished(self, out: Path) -> Recorded | None:
@@ -97,7 +101,7 @@ class Experiment:
         out: Path,
         *,
         existing: Existing = "refuse",
-        executor: Executor | None = None,
+        executor: Executors | None = None,
         observer: Callable[[Sampler], None] | None = None,
     ) -> Run:
         """Run it and keep the record; see `Sampler.run`."""
@@ -110,7 +114,7 @@ class Experiment:
         *,
         run_file: Path | None = None,
         existing: Existing = "refuse",
-        executor: Executor | None = None,
+        executor: Executors | None = None,
     ) -> Sampler:
         """Return the sampler that runs it."""
         return Sampler(
@@ -123,6 +127,9 @@ class Experiment:
             design=self.design,
             gradient_cost=self.gradient_cost,
             record_every=self.record_every,
+            retries=self.retries,
+            asynchronous=self.asynchronous,
+            timeout=self.timeout,
             run_file=run_file,
             existing=existing,
             executor=executor,
@@ -143,12 +150,3 @@ class Experiment:
             "seconds": recorded.end["seconds"],
             "run_file": str(recorded.path),
         }
-
-
-def _file_name(label: str) -> str:
-    """Return a label as a file name: letters, digits and a few signs; a hash where that loses."""
-    name = re.sub(r"[^A-Za-z0-9_.=+-]+", "_", label).strip("._-")
-    if name == label and len(name) <= _LONGEST_NAME:
-        return name
-    digest = hashlib.blake2b(label.encode(), digest_size=4).hexdigest()
-    return f"{name[:_LONGEST_NAME]}-{digest}"

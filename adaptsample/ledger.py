@@ -1,28 +1,48 @@
 """The durable record of a run: JSON lines, append-only, one writer, a checksum on every line.
 
 A line is on disk (flushed and fsynced) before `Ledger.append` returns, so what was paid for is
-never lost to a crash. Kinds of line: ``spec`` first, then ``evaluation``, ``round`` and ``end``.
+never lost to a crash. Kinds of line: ``spec`` first, then ``proposal``, ``evaluation``, ``round``
+and ``end``.
+
+Format 2 has proposals, an evaluation's ``asked``, and the statuses of lost workers and timeouts;
+format 1 is read as well.
 """
 
+import errno
 import fcntl
+import gc
 import hashlib
 import json
+import logging
 import os
+import shutil
 import socket
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, NoReturn, Self, final
 
-FORMAT = 1
+FORMAT = 2
+PATIENCE = 600.0
+"""Seconds for which a full disk is waited for; evaluations that just came in are held meanwhile."""
+
 Record = Mapping[str, Any]
-_MARK = ',"checksum":"'
-_MAY_DIFFER = ("kind", "format", "budget", "versions", "commit")
+_MARK = b',"checksum":"'
+_MAY_DIFFER = ("kind", "format", "budget", "timeout", "as_written", "versions", "commit")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LEAST_SPACE = 1 << 16
+_log = logging.getLogger(__name__)
 
 
 class LedgerError(ValueError):
     """A run file that cannot be used; the message names the file and the remedy."""
+
+
+class LedgerBusyError(LedgerError):
+    """Another process is writing to the run file, or has written since it was read."""
 
 
 @final
@@ -32,25 +52,36 @@ class Recorded:
 
     Args:
         path: the file.
-        spec: everything needed to repeat the run.
+        spec: everything needed to repeat the run; empty if its line is damaged.
+        proposals: the proposal lines, in order.
         evaluations: the evaluation lines, in order.
         rounds: the round lines, in order.
-        end: the last line, if the run ended.
+        end: the last line, if the run ended there.
         damaged: numbers (from 1) of complete lines whose checksum does not fit; they are left out.
         size: bytes up to and including the last complete line; what follows is a torn tail.
     """
 
     path: Path
     spec: Record
+    proposals: tuple[Record, ...]
     evaluations: tuple[Record, ...]
     rounds: tuple[Record, ...]
     end: Record | None
     damaged: tuple[int, ...]
     size: int
 
+    @property
+    def pending(self) -> list[list[float]]:
+        """Points that were proposed and not evaluated, in order."""
+        told = {tuple(record["x"]) for record in self.evaluations}
+        return [x for record in self.proposals for x in record["x"] if tuple(x) not in told]
+
     def difference(self, spec: Record) -> str:
-        """Say where another specification differs, budget and versions aside; empty if nowhere."""
-        for key in sorted({*spec, *self.spec} - {*_MAY_DIFFER}):
+        """Say where another specification differs, budget and versions aside; empty if nowhere.
+
+        A damaged specification differs from none.
+        """
+        for key in sorted({*spec, *self.spec} - {*_MAY_DIFFER}) if self.spec else ():
             old, new = self.spec.get(key), spec.get(key)
             if old != new:
                 return f"{key} is {old!r} there and {new!r} now"
@@ -61,25 +92,32 @@ def read(path: Path) -> Recorded:
     """Read a run file, whether or not somebody is writing to it.
 
     Raises:
-        LedgerError: no run file, a damaged first line, or a format newer than this library.
+        LedgerError: no run file, one that cannot be read, or a format newer than this library.
     """
-    kinds: dict[str, list[Record]] = {"spec": [], "evaluation": [], "round": [], "end": []}
+    kinds: dict[str, list[Record]] = {
+        kind: [] for kind in ("spec", "proposal", "evaluation", "round", "end")
+    }
     damaged: list[int] = []
     size = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                break  # a torn tail: never acknowledged
-            size += len(line)
-            record = _decode(line)
-            if record is None or record.get("kind") not in kinds:
-                damaged.append(number)
-            else:
+    try:
+        with path.open("rb") as file, _no_garbage():
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break  # a torn tail: never acknowledged
+                size += len(line)
+                record = decode(line)
+                if record is None or record.get("kind") not in kinds:
+                    damaged.append(number)
+                    continue
+                if record["kind"] in ("proposal", "evaluation"):
+                    kinds["end"].clear()  # the run went on
                 kinds[record["kind"]].append(record)
-    if not kinds["spec"]:
-        raise LedgerError(f"{path} is no run file (its first line is missing or damaged)")
-    spec = kinds["spec"][0]
-    if spec["format"] > FORMAT:
+    except OSError as error:
+        raise LedgerError(f"cannot read the run file {path}: {error.strerror}") from error
+    if not any(kinds.values()):
+        raise LedgerError(f"{path} is no run file (no line of it is whole)")
+    spec = kinds["spec"][-1] if kinds["spec"] else {}
+    if spec.get("format", FORMAT) > FORMAT:
         raise LedgerError(
             f"{path} has format {spec['format']}, this version reads up to {FORMAT}; "
             "update adaptsample"
@@ -87,6 +125,7 @@ def read(path: Path) -> Recorded:
     return Recorded(
         path=path,
         spec=spec,
+        proposals=tuple(kinds["proposal"]),
         evaluations=tuple(kinds["evaluation"]),
         rounds=tuple(kinds["round"]),
         end=kinds["end"][-1] if kinds["end"] else None,
@@ -97,50 +136,105 @@ def read(path: Path) -> Recorded:
 
 @final
 class Ledger:
-    """The one writer of a run file. Use it as a context manager, or call `close`."""
+    """The one writer of a run file. Use it as a context manager, or call `close`.
 
-    def __init__(self, path: Path, size: int) -> None:
-        """Open for appending after ``size`` bytes; use `create` or `reopen` instead."""
+    Raises:
+        LedgerError: when made, another process is writing to the run, or the disk refuses.
+    """
+
+    def __init__(self, path: Path, lock: int, size: int) -> None:
+        """Append after ``size`` bytes; use `create` or `reopen` instead."""
         self.path = path
-        self._lock = _lock(path)
-        self._file = path.open("ab")
-        if self._file.tell() != size:
-            self._file.truncate(size)  # repair a torn tail before anything is appended to it
-            self._sync()
+        self._lock = lock
+        self._size = size
+        self._broken = False
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        if os.fstat(self._file).st_size != size:
+            os.ftruncate(self._file, size)  # repair a torn tail before anything follows it
+        os.fsync(self._file)  # whoever wrote this may have died before it was on disk
 
     @classmethod
-    def create(cls, path: Path, spec: Record) -> Self:
+    def create(cls, path: Path, spec: Record, *, expected_bytes: int = 0) -> Self:
         """Start a run file, replacing one that may be there.
 
+        Args:
+            path: the file; its folder is made.
+            spec: the first line.
+            expected_bytes: how large the file may become.
+
         Raises:
-            LedgerError: the folder cannot be written, or another process is writing to the run.
+            LedgerError: the folder cannot be written or is too full, or another process is writing
+                to the run.
         """
+        first = encode({"kind": "spec", "format": FORMAT, **spec})
+        lock = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            ledger = cls(path, 0)
-        except OSError as error:
-            raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-        ledger.append([{"kind": "spec", "format": FORMAT, **spec}])
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the file's name is on disk too
-        finally:
-            os.close(folder)
-        return ledger
+            lock = _lock(path)
+            free = shutil.disk_usage(path.parent).free
+            if free < max(expected_bytes, _LEAST_SPACE):
+                raise LedgerError(
+                    f"{path.parent} has {free:,} bytes left and the run may need "
+                    f"{max(expected_bytes, _LEAST_SPACE):,}; make room or choose another folder"
+                )
+            write_file(path, first)  # at no moment is there half a run file
+            return cls(path, lock, len(first))
+        except BaseException as error:
+            if lock is not None:
+                os.close(lock)
+            if isinstance(error, OSError):
+                raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
+            raise
 
     @classmethod
     def reopen(cls, recorded: Recorded) -> Self:
-        """Continue a run file that was read."""
-        return cls(recorded.path, recorded.size)
+        """Continue a run file that was read, unless somebody has written to it since.
+
+        Raises:
+            LedgerError: another process is writing to the run, has written to it, or the disk
+                refuses.
+        """
+        path = recorded.path
+        lock = _lock(path)
+        try:
+            with path.open("rb") as file:
+                file.seek(recorded.size)
+                if b"\n" in file.read():
+                    raise LedgerBusyError(f"{path} was written to just now; try again")
+            return cls(path, lock, recorded.size)
+        except BaseException as error:
+            os.close(lock)
+            if isinstance(error, OSError):
+                raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
+            raise
 
     def append(self, records: Iterable[Record]) -> None:
-        """Write records; they are on disk when this returns."""
-        self._file.write(b"".join(_encode(record) for record in records))
-        self._sync()
+        """Write records; they are on disk when this returns.
+
+        A full disk is waited for, up to `PATIENCE` seconds. After any other error, nothing more is
+        written: what a failed fsync left behind cannot be told.
+
+        Raises:
+            LedgerError: the records are not on disk.
+        """
+        if self._broken:
+            raise LedgerError(f"{self.path} could not be written before; resume the run")
+        lines = b"".join(encode(record) for record in records)
+        give_up = time.monotonic() + PATIENCE
+        warned = False
+        while not self._try_to_append(lines):
+            if not warned:
+                _log.warning("%s: the disk is full; results are held, make room", self.path)
+                warned = True
+            if time.monotonic() >= give_up:
+                raise LedgerError(
+                    f"cannot write the run file {self.path}: the disk is full; make room and resume"
+                )
+            time.sleep(min(1.0, PATIENCE / 10))
 
     def close(self) -> None:
         """Close the file and let another process write."""
-        self._file.close()
+        os.close(self._file)
         os.close(self._lock)
 
     def __enter__(self) -> Self:
@@ -154,31 +248,101 @@ class Ledger:
     ) -> None:
         self.close()
 
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _try_to_append(self, lines: bytes) -> bool:
+        """Write and fsync; False, with the file as before, if there is no space."""
+        try:
+            if os.fstat(self._file).st_size != self._size:
+                os.ftruncate(self._file, self._size)  # an interrupt left something behind
+            _write(self._file, lines)
+        except OSError as error:
+            if error.errno in _FULL and self._cut():
+                return False
+            self._give_up(error)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            self._cut()  # nobody may read what was not acknowledged
+            self._give_up(error)
+        self._size += len(lines)
+        return True
+
+    def _cut(self) -> bool:
+        """Take back what was not acknowledged, if the disk allows."""
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
+            return False
+        return True
+
+    def _give_up(self, error: OSError) -> NoReturn:
+        self._broken = True
+        raise LedgerError(
+            f"cannot write the run file {self.path}: {error.strerror}; "
+            "nothing more is written to it, resume the run when the disk is sound"
+        ) from error
 
 
-def _encode(record: Record) -> bytes:
-    body = json.dumps(record, separators=(",", ":"), allow_nan=False)
-    return f'{body[:-1]}{_MARK}{_checksum(body)}"}}\n'.encode()
-
-
-def _decode(line: bytes) -> dict[str, Any] | None:
-    """Return the record, or None if the line is not what was written."""
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Let nobody look for garbage among 10^5 records again and again: there is none."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        head, mark, tail = line.decode("ascii").rpartition(_MARK)
-    except UnicodeDecodeError:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a whole file, durably: at every moment there is the old one, or the new one, or none.
+
+    Raises:
+        OSError: it could not be written; nothing has changed.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        try:
+            _write(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the file's name is on disk too
+    finally:
+        os.close(folder)
+
+
+def encode(record: Record) -> bytes:
+    """Return a record as a line with its checksum."""
+    body = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    return body[:-1] + _MARK + _checksum(body) + b'"}\n'
+
+
+def decode(line: bytes) -> dict[str, Any] | None:
+    """Return the record, or None if the line is not what was written."""
+    head, mark, tail = line.rpartition(_MARK)
+    body = head + b"}"
+    if not mark or tail != _checksum(body) + b'"}\n':
         return None
-    body = head + "}"
-    if not mark or tail != f'{_checksum(body)}"}}\n':
-        return None
-    record: dict[str, Any] = json.loads(body)
+    record: dict[str, Any] = json.loads(body.decode("ascii"))
     return record
 
 
-def _checksum(body: str) -> str:
-    return hashlib.blake2b(body.encode(), digest_size=8).hexdigest()
+def _checksum(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=8).hexdigest().encode()
+
+
+def _write(file: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def _lock(path: Path) -> int:
@@ -190,7 +354,9 @@ def _lock(path: Path) -> int:
     except OSError:
         os.close(lock)
         owner = lock_path.read_text() or "another process"
-        raise LedgerError(f"{path} is being written by {owner}; wait for it or stop it") from None
+        raise LedgerBusyError(
+            f"{path} is being written by {owner}; wait for it or stop it"
+        ) from None
     os.truncate(lock, 0)
     os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
     return lock

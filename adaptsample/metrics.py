@@ -5,7 +5,7 @@ import torch
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
-from adaptsample.oracles.protocol import Oracle
+from adaptsample.oracles.protocol import Finite, Oracle
 from adaptsample.randomness import derive_generator
 
 _PER_AXIS = {1: 2001, 2: 100}
@@ -24,8 +24,11 @@ def reference_points(domain: Box) -> Points:
 
 
 def reference_set(exact: Oracle) -> Dataset:
-    """Return the exact values at the reference points, without the points where none exists."""
-    x = reference_points(exact.domain)
+    """Return the exact values at the reference points, without the points where none exists.
+
+    The reference points of a finite oracle are its pool.
+    """
+    x = exact.pool if isinstance(exact, Finite) else reference_points(exact.domain)
     y = exact(x)
     finite = torch.isfinite(y).all(dim=1)
     return Dataset(x[finite], y[finite])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, final
 
-from adaptsample.sampler import Design
+from adaptsample.specification import Design
 
 
 @final

@@ -14,8 +14,8 @@ import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from inspect import isabstract, isclass, isroutine
@@ -23,8 +23,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from adaptsample import oracles, training
 from adaptsample import strategy as strategy_module
-from adaptsample import training
+from adaptsample.domain import Box
+from adaptsample.oracles import ExpressionOracle
 from adaptsample.strategy import Strategy
 from adaptsample.surrogates.protocol import Surrogate
 
@@ -78,6 +80,22 @@ def describe(value: object) -> Any:
     if isroutine(value) or isclass(value):
         return f"{value.__module__}.{value.__qualname__}"
     return type(value).__name__
+
+
+def rebuild(description: Any) -> Any:
+    """Return what `describe` described: a recipe, or an oracle that can be written down.
+
+    Raises:
+        UnknownNameError: a part that has no registered name.
+        ValueError: a part that cannot be made again from its description, e.g. a Python function.
+    """
+    try:
+        value = _rebuilt(description)
+    except TypeError as error:
+        raise ValueError(f"{description!r} cannot be made again: {error}") from error
+    if describe(value) != description:
+        raise ValueError(f"{description!r} cannot be made again from its description")
+    return value
 
 
 def label(value: object) -> str:
@@ -144,6 +162,39 @@ def _parts() -> dict[str, type]:
     own = (*vars(training).values(), *vars(strategy_module).values())
     parts = {snake_case(cls.__name__): cls for cls in own if _is_final_recipe(cls)}
     return {**parts, **strategies(), **surrogates()}
+
+
+def _rebuilt(description: Any) -> Any:
+    if isinstance(description, list):
+        return tuple(map(_rebuilt, description))
+    if not isinstance(description, Mapping):
+        return description
+    options = dict(description)
+    name = options.pop("name", None)
+    makers: dict[str, Callable[..., Any]] = {**_parts(), **_oracles()}
+    if name not in makers:
+        raise UnknownNameError(f"nothing registered is called {name!r}")
+    maker = makers[name]
+    if isclass(maker) and is_dataclass(
+        maker
+    ):  # parts without a name of their own stay as they are by default
+        defaults = {f.name: f.default for f in fields(maker)}
+        options = {k: v for k, v in options.items() if v != describe(defaults.get(k, MISSING))}
+    return maker(**{option: _rebuilt(value) for option, value in options.items()})
+
+
+def _oracles() -> dict[str, Callable[..., Any]]:
+    """Return what makes oracles and domains of their descriptions."""
+    own = {snake_case(cls.__name__): cls for cls in vars(oracles).values() if _is_final_recipe(cls)}
+    return {**own, "box": _box, "expression_oracle": _expression_oracle}
+
+
+def _box(names: tuple[str, ...], bounds: tuple[tuple[float, float], ...]) -> Box:
+    return Box(dict(zip(names, bounds, strict=True)))
+
+
+def _expression_oracle(text: str | tuple[str, ...], domain: Box) -> ExpressionOracle:
+    return ExpressionOracle(text, domain)
 
 
 def _build(text: str, noun: str, known: Mapping[str, type[T]], kind: type[T]) -> T:

@@ -1,7 +1,7 @@
 """What a run leaves behind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -46,6 +46,12 @@ class Round:
     def to_record(self) -> dict[str, Any]:
         """Return the line that a ledger keeps."""
         return {"kind": "round", **vars(self), "errors": dict(self.errors)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "Round":
+        """Read a ledger's line back."""
+        values: dict[str, Any] = {field.name: record.get(field.name) for field in fields(cls)}
+        return cls(**values)
 
 
 @final

@@ -1,37 +1,38 @@
 """The loop: ask for points, evaluate them, tell the values, until the budget is spent.
 
-Everything random follows from (seed, role, round). A run is therefore resumed by replaying it: the
-loop starts again, and whatever the run file already holds is not paid a second time.
+Everything random follows from (seed, role, round), and what is proposed is on disk before it is
+paid for. A run is therefore resumed by replaying it: the loop starts again, takes proposals and
+values from the run file as long as it has any, and goes on from there.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from dataclasses import replace
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, TypeAlias, final, get_args
-
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
+from typing import Any, Self, final
 
 from adaptsample._types import Points
-from adaptsample.account import Account, Existing, point_key
+from adaptsample.account import Account, Existing
+from adaptsample.asked import Asked
 from adaptsample.confirmation import Confirmation
 from adaptsample.data import Dataset
+from adaptsample.desk import Executors
 from adaptsample.domain import Box
-from adaptsample.evaluation import Array, Evaluation, Status, told
+from adaptsample.evaluation import Array, Evaluation, told, told_failed
+from adaptsample.fitting import Fitting
+from adaptsample.knowledge import Knowledge
+from adaptsample.ledger import LedgerError, read
 from adaptsample.metrics import errors, reference_set
-from adaptsample.oracles import Differentiable, Oracle, SupportsExact
-from adaptsample.provenance import commit, versions
+from adaptsample.oracles import Finite, Oracle, SupportsExact
+from adaptsample.pool import nearest_rows
 from adaptsample.randomness import derive_generator
-from adaptsample.registry import describe, make_strategy, make_surrogate
+from adaptsample.registry import make_strategy, make_surrogate
 from adaptsample.run import Round, Run, RunFailedError
+from adaptsample.specification import Design, Specification
 from adaptsample.strategy import Proposal, State, Strategy
 from adaptsample.surrogates.protocol import Model, SupportsChoice, Surrogate
 
-Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev", "mapped_chebyshev"]
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
 
 
@@ -47,14 +48,19 @@ class Sampler:
         seed: of everything random in the run.
         n_initial: points of the initial design, charged to the budget; by default 5 for each
             variable and at least 10.
-        batch_size: points that the strategy proposes in a round.
+        batch_size: points that the strategy proposes in a round; if asynchronous, evaluations under
+            way at a time.
         design: of the initial points.
         gradient_cost: price of a gradient, in evaluations.
-        retries: how often an evaluation that raised is tried again; each attempt is charged.
+        retries: how often an evaluation that raised, or took too long, is tried again; each attempt
+            is charged. One whose worker died is tried again at least twice.
         record_every: rounds between two measurements of the error, the last always included.
         run_file: where to keep the durable record; None keeps none.
         existing: what to do with a run file that is already there.
-        executor: evaluates points in parallel.
+        executor: evaluates points in parallel: any `concurrent.futures.Executor`, or a function
+            that makes one, by which a broken one is replaced.
+        asynchronous: ask for one new point as each result arrives, not for batches.
+        timeout: seconds that an evaluation may take; then it is killed, with all that it started.
 
     Raises:
         ValueError: an argument that cannot be used; the message names it and the remedy.
@@ -75,26 +81,33 @@ class Sampler:
         record_every: int = 1,
         run_file: Path | str | None = None,
         existing: Existing = "refuse",
-        executor: Executor | None = None,
+        executor: Executors | None = None,
+        asynchronous: bool = False,
+        timeout: float | None = None,
     ) -> None:
         if not isinstance(oracle, (Box, Oracle)):
             raise ValueError(
                 f"{oracle!r} is no oracle; wrap a function as FunctionOracle(function, Box(...))"
             )
+        domain = oracle if isinstance(oracle, Box) else oracle.domain
         self.oracle = None if isinstance(oracle, Box) else oracle
-        self.domain = oracle if isinstance(oracle, Box) else oracle.domain
-        self.surrogate = make_surrogate(surrogate) if isinstance(surrogate, str) else surrogate
-        self.strategy = make_strategy(strategy) if isinstance(strategy, str) else strategy
-        self.seed = seed
-        self.n_initial = max(10, 5 * self.domain.dimension) if n_initial is None else n_initial
-        self.batch_size = batch_size
-        self.design = design
-        self.gradient_cost = gradient_cost
-        self.retries = retries
-        self.record_every = record_every
+        self.domain = domain
+        self.spec = Specification(
+            oracle=self.oracle,
+            domain=domain,
+            surrogate=make_surrogate(surrogate) if isinstance(surrogate, str) else surrogate,
+            strategy=make_strategy(strategy) if isinstance(strategy, str) else strategy,
+            seed=seed,
+            n_initial=max(10, 5 * domain.dimension) if n_initial is None else n_initial,
+            batch_size=batch_size,
+            design=design,
+            gradient_cost=gradient_cost,
+            retries=retries,
+            record_every=record_every,
+            asynchronous=asynchronous,
+            timeout=timeout,
+        )
         self.run_file = None if run_file is None else Path(run_file)
-        self._check_arguments()
-
         self.rounds: list[Round] = []
         self.seconds = dict.fromkeys(("fit", "propose", "evaluate", "total"), 0.0)
         self._account = Account(
@@ -102,38 +115,86 @@ class Sampler:
             seed=seed,
             gradient_cost=gradient_cost,
             retries=retries,
+            timeout=timeout,
             executor=executor,
             on_change=lambda: self._observer(self),
         )
         self._existing: Existing = existing
         self._observer: Callable[[Sampler], None] = lambda _: None
-        self._data = Dataset.empty(self.domain.dimension)
-        self._failed = self._data.x
-        self._pending: dict[bytes, tuple[Float[Tensor, " d"], bool]] = {}
+        pool = self.oracle.pool if isinstance(self.oracle, Finite) else None
+        self._knowledge = Knowledge(domain.dimension, repeats=self._account.repeats, pool=pool)
         self._round = 0  # number of the next proposal
         self._n_asked = 0
         self._n_dropped = 0
         self._confirmation: Confirmation | None = None
-        self._fresh: list[float] = []  # errors of predictions since the last recorded round
-        self._model: Model | None = None
-        self._previous: Model | None = None
-        self._fitted_on: Dataset | None = None
+        self._fitting = Fitting(self.spec.surrogate, seed)
+        self._is_open = False
         self._started = perf_counter()
-        if self.oracle is None and self.run_file is not None:
-            self._account.open(self.run_file, self.specification(), existing)
-            self._continue_from(self._account.adopt())
+        if self.oracle is None:
+            self._open()
+            self._replay_told()
+
+    @classmethod
+    def resume(
+        cls,
+        run_file: Path | str,
+        *,
+        oracle: Oracle | None = None,
+        surrogate: Surrogate | str | None = None,
+        strategy: Strategy[Any] | str | None = None,
+        executor: Executors | None = None,
+    ) -> Self:
+        """Return the sampler of a run file, to be continued by `run`.
+
+        Args:
+            run_file: the durable record of the run.
+            oracle: needed where the file cannot say what it was, as of a Python function.
+            surrogate: likewise, if it is not a registered one.
+            strategy: likewise.
+            executor: evaluates points in parallel.
+
+        Raises:
+            LedgerError: the file cannot be read.
+            ValueError: something is needed and was not given.
+        """
+        recorded = read(Path(run_file))
+        if not recorded.spec:
+            raise LedgerError(
+                f"the first line of {run_file} is damaged; make a Sampler with the settings of the "
+                "run and existing='resume'"
+            )
+        given = {
+            "oracle": oracle,
+            "surrogate": make_surrogate(surrogate) if isinstance(surrogate, str) else surrogate,
+            "strategy": make_strategy(strategy) if isinstance(strategy, str) else strategy,
+        }
+        spec = vars(Specification.from_record(recorded.spec, **given)).copy()
+        domain = spec.pop("domain")
+        sampler = cls(
+            spec.pop("oracle") or domain,
+            **spec,
+            run_file=run_file,
+            existing="resume",
+            executor=executor,
+        )
+        sampler._account.budget = recorded.spec["budget"] or float("inf")
+        return sampler
 
     def run(
         self,
-        budget: float,
+        budget: float | None = None,
         *,
         tolerance: float | None = None,
         observer: Callable[["Sampler"], None] | None = None,
     ) -> Run:
         """Spend a budget of evaluations, the initial design included.
 
+        Interrupted once (Ctrl-C), it waits for evaluations under way and records them; interrupted
+        again, it ends them. In both cases the run file can be resumed.
+
         Args:
-            budget: evaluations allowed; at least ``n_initial``.
+            budget: evaluations allowed; at least ``n_initial``. Of a resumed run, by default the
+                budget that it had.
             tolerance: stop earlier, once enough new values in a row were foretold to within this,
                 in the units of the output (`confirmation`); needs a fit in every round.
             observer: called after every evaluation and every round, e.g. to show progress.
@@ -143,34 +204,60 @@ class Sampler:
                 positive.
             RunFailedError: no evaluation succeeded.
             LedgerError: the run file cannot be used.
+            ExecutorError: the executor cannot be used any more.
         """
         if self.oracle is None:
             raise ValueError("run() needs an oracle; with a Box alone use ask() and tell()")
-        if not self.n_initial <= budget < float("inf"):
+        budget = self.budget if budget is None else budget
+        if not self.spec.n_initial <= budget < float("inf"):
             raise ValueError(
-                f"budget {budget} does not cover the initial design of {self.n_initial} "
+                f"budget {budget} does not cover the initial design of {self.spec.n_initial} "
                 "evaluations; raise the budget or lower n_initial"
             )
         self._confirmation = None if tolerance is None else Confirmation(tolerance)
         self._account.budget = budget
         self._observer = observer or self._observer
         self._started = perf_counter()
-        if self.run_file is not None:
-            self._account.open(self.run_file, self.specification(), self._existing)
+        self._open()
+        step = self._step_asynchronously if self.spec.asynchronous else self._step
         try:
             status, idle = "done", 0
-            while self.budget_left > 0 and status == "done":
+            while status == "done" and (self.budget_left > 0 or self._account.is_waiting):
                 spent = self._account.spent
-                x = self.ask()
-                self.tell(x, self.evaluate(x))
+                n = step()
                 idle = 0 if self._account.spent > spent else idle + 1
-                if self._confirmation is not None and self._confirmation.is_met(len(self._data)):
+                if self._confirmation is not None and self._confirmation.is_met(
+                    len(self._knowledge.data)
+                ):
                     status = "confirmed"
-                elif len(x) == 0 or idle == _STALLED_AFTER:
-                    status = "exhausted" if len(x) == 0 else "stalled"
+                elif n == 0 or idle == _STALLED_AFTER:
+                    status = "exhausted" if n == 0 else "stalled"
+            self._learn([e for _, e in self._account.drain()])
             return self._finish(status)
+        except KeyboardInterrupt:
+            self._account.drain()
+            raise
         finally:
             self.close()
+
+    def _step(self) -> int:
+        """Evaluate a batch; return how many points it had."""
+        x = self.ask()
+        self.tell(x, self.evaluate(x))
+        return len(x)
+
+    def _step_asynchronously(self) -> int:
+        """Keep as many evaluations under way as there may be; return how many came in."""
+        while self._knowledge.n_pending < self.spec.batch_size and self.budget_left > 0:
+            x = self.ask(1)
+            if len(x) == 0:
+                break
+            self._account.order(x, self._knowledge.wanted(x), number=self._round - 1)
+        start = perf_counter()
+        delivered = [evaluation for _, evaluation in self._account.deliver()]
+        self.seconds["evaluate"] += perf_counter() - start
+        self._learn(delivered)
+        return len(delivered)
 
     def ask(self, n: int | None = None) -> Points:
         """Return points to evaluate next; they are pending until told.
@@ -182,34 +269,52 @@ class Sampler:
             n: how many; by default the rest of the initial design, then ``batch_size``.
 
         Returns:
-            Points (n, d); fewer if the budget or the strategy has no more.
+            Points (n, d); fewer if the budget or the strategy has no more. A resumed run returns
+            what it had asked before, as long as it is not through with that.
 
         Raises:
             RunFailedError: no evaluation succeeded so far.
         """
         if n is not None and n < 1:
             raise ValueError(f"ask for at least 1 point, got n={n}")
-        if self._n_asked < self.n_initial or (self._pending and len(self._data) == 0):
-            proposal = Proposal(self._design_points(n))
+        if self._knowledge.pool is not None and len(self._knowledge.pool) == 0:
+            return self._knowledge.pool
+        self._open()
+        is_designing = self._n_asked < self.spec.n_initial or (
+            not self._knowledge.has_values and self._knowledge.n_told < self.spec.n_initial
+        )
+        if not is_designing:
+            self._prepare_round()
+        recorded = self._account.proposal_on_file(self._round)
+        if recorded is not None:
+            asked = Asked.from_record(recorded, self.domain.dimension)
+        elif is_designing:
+            asked = self._asked(Proposal(self.spec.initial_points(self._n_asked, n)))
         else:
-            proposal = self._propose(n or self.batch_size)
-        x, gradient = self._affordable(proposal)
-        self._data = self._data.without(proposal.drop)
-        self._n_dropped = len(proposal.drop)
-        for point, wanted in zip(x, gradient.tolist(), strict=True):
-            self._pending[point_key(point)] = point, wanted
-        self._n_asked += len(x)
+            asked = self._asked(self._propose(n or self.spec.batch_size))
+        if len(asked.x):
+            self._account.record_proposal(asked.to_record(self._round))
+        self._knowledge.expect(asked)
+        self._n_dropped = len(asked.drop)
+        self._n_asked += len(asked.x)
         self._round += 1
-        return x
+        return asked.x
 
     def evaluate(self, x: Points) -> list[Evaluation]:
-        """Pay for the values at x unless they are paid for already; each is recorded at once."""
+        """Pay for the values at x unless they are paid for already; each is recorded at once.
+
+        Returns:
+            One evaluation for each point, then any others that a resumed run file has of the round.
+        """
+        self._open()
         start = perf_counter()
-        wanted = [self._pending.get(point_key(point), (point, False))[1] for point in x]
-        gradient = torch.tensor(wanted, dtype=torch.bool)
-        evaluations = self._account.buy(x, gradient, number=self._round - 1)
+        number = self._round - 1
+        questions = self._account.order(x, self._knowledge.wanted(x), number=number)
+        results: dict[int, Evaluation] = {}
+        while len(results) < len(questions):
+            results |= {question.asked: e for question, e in self._account.deliver()}
         self.seconds["evaluate"] += perf_counter() - start
-        return evaluations
+        return [results[q.asked] for q in questions] + self._account.left_over(number)
 
     def tell(self, x: Array, y: Array | list[Evaluation], *, gradient: Array | None = None) -> None:
         """Add results to the run file first and then to the training set.
@@ -223,6 +328,7 @@ class Sampler:
         Raises:
             ValueError: wrong shapes, or points outside the domain.
         """
+        self._open()
         if isinstance(y, list) and all(isinstance(item, Evaluation) for item in y):
             self._learn(y)
         else:
@@ -231,26 +337,47 @@ class Sampler:
                 x,
                 y,
                 gradient,
-                n_outputs=self._data.y.shape[1] if len(self._data) else None,
-                gradient_cost=self.gradient_cost,
+                n_outputs=self._knowledge.data.y.shape[1] if len(self._knowledge.data) else None,
+                gradient_cost=self.spec.gradient_cost,
                 round=max(self._round - 1, 0),
             )
             self._account.record(evaluations)
             self._learn(evaluations)
 
+    def tell_failed(self, x: Array, reason: str) -> None:
+        """Record that somebody evaluated points (n, d) and got no values, and why.
+
+        Raises:
+            ValueError: a wrong shape, or points outside the domain.
+        """
+        self._open()
+        evaluations = told_failed(self.domain, x, reason, round=max(self._round - 1, 0))
+        self._account.record(evaluations)
+        self._learn(evaluations)
+
     @property
     def model(self) -> Model:
         """The model fitted on everything told so far; fitted now if need be."""
-        self._fit()
-        if self._model is None:
+        self._fitting.fit(self._knowledge.data, number=self._round)
+        if self._fitting.model is None:
             failures = self._account.failures() or "nothing was told yet"
             raise RunFailedError(f"no value to fit a model on: {failures}")
-        return self._model
+        return self._fitting.model
+
+    @property
+    def evaluations(self) -> tuple[Evaluation, ...]:
+        """Every evaluation so far, failed ones included."""
+        return tuple(self._account.evaluations)
 
     @property
     def data(self) -> Dataset:
         """The training set."""
-        return self._data
+        return self._knowledge.data
+
+    @property
+    def pending(self) -> Points:
+        """Points asked and not told yet (p, d), also by an earlier process."""
+        return self._knowledge.pending
 
     @property
     def budget(self) -> float:
@@ -270,153 +397,130 @@ class Sampler:
 
     def specification(self) -> dict[str, Any]:
         """Return everything needed to repeat the run, as plain JSON values."""
-        return {
-            "oracle": None if self.oracle is None else describe(self.oracle),
-            "domain": dict(zip(self.domain.names, map(list, self.domain.bounds), strict=True)),
-            "surrogate": describe(self.surrogate),
-            "strategy": describe(self.strategy),
-            "seed": self.seed,
-            "n_initial": self.n_initial,
-            "batch_size": self.batch_size,
-            "design": self.design,
-            "gradient_cost": self.gradient_cost,
-            "retries": self.retries,
-            "record_every": self.record_every,
-            "budget": self.budget if isfinite(self.budget) else None,
-            "versions": versions(),
-            "commit": commit(),
-        }
+        return self.spec.to_record(self.budget)
 
     def close(self) -> None:
         """Close the run file; another process may then continue it."""
         self._account.close()
 
-    def _design_points(self, n: int | None) -> Points:
-        first = self._n_asked
-        rest = self.n_initial - first
-        last = first + (n or (rest if rest > 0 else self.batch_size))
-        draw = {
-            "sobol": self.domain.sobol,
-            "uniform": self.domain.uniform,
-            "latin_hypercube": self.domain.latin_hypercube,
-            "chebyshev": self.domain.chebyshev,
-            "mapped_chebyshev": self.domain.mapped_chebyshev,
-        }[self.design]
-        points = draw(self.n_initial, generator=derive_generator(self.seed, "initial"))
-        if last > self.n_initial:  # asked for more before anything was told
-            more = derive_generator(self.seed, "more")
-            points = torch.cat([points, self.domain.sobol(last - self.n_initial, generator=more)])
-        return points[first:last]
+    def _open(self) -> None:
+        """Open the run file, if there is one to be kept, before anything is paid."""
+        if self._is_open or self.run_file is None:
+            return
+        d = self.domain.dimension
+        k = 1 if self.oracle is None else self.oracle.n_outputs
+        line_bytes = 500 + 25 * (2 * d + 2 * k + d * k)
+        self._account.open(
+            self.run_file, self.specification(), self._existing, line_bytes=line_bytes
+        )
+        self._is_open = True
+        model_file = self.run_file.with_suffix(".model.safetensors")
+        self._fitting.keep_in(model_file, n_rounds=self._account.n_rounds)
 
-    def _propose(self, n: int) -> Proposal:
-        due = (self._round - 1) % self.record_every == 0
-        if self.strategy.uses_model or due or self._confirmation is not None:
-            _ = self.model
+    def _replay_told(self) -> None:
+        """Take over what was asked and told before, where there is no oracle to ask."""
+        while self._round < self._account.n_rounds:
+            self.ask()
+            self._learn(self._account.left_over(self._round - 1))
+        rest = self._account.adopt()
+        if rest and not self._account.says_what_was_asked:
+            self._n_asked = len(rest)
+            self._round = 1 + max(e.round for e in rest)
+        self._learn(rest)
+
+    def _prepare_round(self) -> None:
+        """Fit and measure what the next proposal is to be made from."""
+        if not self._knowledge.has_values:
+            failures = self._account.failures() or "nothing was told yet"
+            raise RunFailedError(f"no value to fit a model on: {failures}")
+        due = (self._round - 1) % self.spec.record_every == 0
+        if self.oracle is None and not self.spec.strategy.uses_model:
+            due = False  # nobody looks at the fit
+        due = due or self._account.round_on_file(self._round - 1) is not None
+        if self.spec.strategy.uses_model or due or self._confirmation is not None:
+            replayed = self._account.proposal_on_file(self._round) is not None
+            self._fitting.fit(self._knowledge.data, number=self._round, replayed=replayed)
         if due:
             self._record_round()
+
+    def _propose(self, n: int) -> Proposal:
         start = perf_counter()
-        pending = [point for point, _ in self._pending.values()]
         state: State[Any] = State(
             domain=self.domain,
-            data=self._data,
-            model=self._model,
-            previous=self._previous,
-            pending=torch.stack(pending) if pending else self._data.x[:0],
+            data=self._knowledge.data,
+            model=self._fitting.model,
+            previous=self._fitting.previous,
+            pending=self._knowledge.pending,
             round=self._round,
-            failed=self._failed,
-            seed=self.seed,
+            failed=self._knowledge.failed,
+            seed=self.spec.seed,
+            pool=self._knowledge.pool,
         )
-        generator = derive_generator(self.seed, "propose", self._round)
-        proposal = self.strategy.propose(state, n, generator=generator)
-        self._check_proposal(proposal, n)
+        generator = derive_generator(self.spec.seed, "propose", self._round)
+        proposal = self.spec.strategy.propose(state, n, generator=generator)
+        self.spec.check_proposal(proposal, n)
         self.seconds["propose"] += perf_counter() - start
         return proposal
 
-    def _affordable(self, proposal: Proposal) -> tuple[Points, Bool[Tensor, " n"]]:
-        """Return the part of a proposal that the budget pays for, with the wanted gradients."""
-        x, gradient = proposal.add, proposal.gradient
-        if gradient is None or self.budget_left < 1 + self.gradient_cost:
-            gradient = torch.zeros(len(x), dtype=torch.bool)  # too little left for a gradient
-        price = torch.cumsum(1 + self.gradient_cost * gradient, dim=0)
-        n = max(int((price <= self.budget_left + 1e-9).sum()), min(1, len(x)))
-        return x[:n], gradient[:n]
+    def _asked(self, proposal: Proposal) -> Asked:
+        return Asked.of(
+            self._from_pool(proposal),
+            self._fitting.model,
+            budget=self.budget_left,
+            gradient_cost=self.spec.gradient_cost,
+        )
+
+    def _from_pool(self, proposal: Proposal) -> Proposal:
+        """Move proposed points to the nearest rows of a finite pool, each of them asked once."""
+        pool = self._knowledge.pool
+        if pool is None:
+            return proposal
+        x = nearest_rows(proposal.add, pool, self.domain)
+        gradient = None if proposal.gradient is None else proposal.gradient[: len(x)]
+        return replace(proposal, add=x, gradient=gradient)
 
     def _learn(self, evaluations: Sequence[Evaluation]) -> None:
-        """Let ok values into the training set, once for each point of a deterministic oracle."""
-        for evaluation in evaluations:
-            self._pending.pop(point_key(evaluation.x), None)
-        failed = [e.x for e in evaluations if e.status is not Status.OK]
-        good = [e for e in evaluations if e.status is Status.OK]
-        if failed:
-            self._failed = torch.cat([self._failed, torch.stack(failed)])
-        if not self._account.repeats:
-            good = list({point_key(e.x): e for e in good}.values())
-        if not good:
-            return
-        new = _dataset(good)
-        self._compare(new)
-        if len(self._data) == 0:
-            self._data = new
-            return
-        if not self._account.repeats:
-            again = (self._data.x[:, None] == new.x).all(dim=2).any(dim=1)
-            self._data = self._data.without(again.nonzero()[:, 0])
-        self._data = self._data + new
-
-    def _compare(self, new: Dataset) -> None:
-        """Compare values with what the last model foretold."""
-        if self._model is not None:
-            fresh = (self._model.predict(new.x) - new.y).abs().amax(dim=1).tolist()
-            self._fresh += fresh
-            if self._confirmation is not None:
-                self._confirmation.observe(fresh)
-
-    def _continue_from(self, evaluations: Sequence[Evaluation]) -> None:
-        self._learn(evaluations)
-        self._n_asked = len(evaluations)
-        self._round = 1 + max((e.round for e in evaluations), default=-1)
-
-    def _fit(self) -> None:
-        if self._fitted_on is self._data or len(self._data) == 0:
-            return
-        start = perf_counter()
-        generator = derive_generator(self.seed, "fit", self._round)
-        model = self.surrogate.fit(self._data, generator=generator, start=self._model)
-        self._previous, self._model, self._fitted_on = self._model, model, self._data
-        self.seconds["fit"] += perf_counter() - start
+        fresh = self._knowledge.learn(evaluations)
+        if self._confirmation is not None:
+            self._confirmation.observe(fresh)
 
     @cached_property
     def _reference(self) -> Dataset | None:
-        exact = self.oracle.exact if isinstance(self.oracle, SupportsExact) else None
+        oracle = self.oracle
+        exact = oracle.exact if isinstance(oracle, SupportsExact) else None
         return None if exact is None else reference_set(exact)
 
     def _record_round(self) -> None:
-        measured, model = {}, self.model
-        if self._reference is not None:
-            measured = errors(model.predict(self._reference.x), self._reference.y)
-        now = Round(
-            round=self._round - 1,
-            n_evaluations=self.n_evaluations,
-            errors=measured,
-            training_set=len(self._data),
-            dropped=self._n_dropped,
-            fresh_mae=sum(self._fresh) / len(self._fresh) if self._fresh else None,
-            choice=model.choice if isinstance(model, SupportsChoice) else None,
-            seconds=perf_counter() - self._started,
-        )
-        self._fresh = []
+        recorded = self._account.round_on_file(self._round - 1)
+        now = self._measured() if recorded is None else Round.from_record(recorded)
+        self._knowledge.forget_fresh()
         self.rounds.append(now)
         self._account.record_round(now.to_record())
         self._observer(self)
+
+    def _measured(self) -> Round:
+        measured, model = {}, self.model
+        if self._reference is not None:
+            measured = errors(model.predict(self._reference.x), self._reference.y)
+        return Round(
+            round=self._round - 1,
+            n_evaluations=self.n_evaluations,
+            errors=measured,
+            training_set=len(self._knowledge.data),
+            dropped=self._n_dropped,
+            fresh_mae=self._knowledge.fresh_mae,
+            choice=model.choice if isinstance(model, SupportsChoice) else None,
+            seconds=perf_counter() - self._started,
+        )
 
     def _finish(self, status: str) -> Run:
         _ = self.model
         if not self.rounds or self.rounds[-1].round < self._round - 1:
             self._record_round()
-        self.seconds["total"] = perf_counter() - self._started
+        self.seconds |= {"fit": self._fitting.seconds, "total": perf_counter() - self._started}
         run = Run(
             model=self.model,
-            data=self._data,
+            data=self._knowledge.data,
             evaluations=tuple(self._account.evaluations),
             rounds=tuple(self.rounds),
             seconds=dict(self.seconds),
@@ -428,49 +532,3 @@ class Sampler:
         counts = {"n_evaluations": run.n_evaluations, "errors": dict(run.errors)}
         self._account.record_end({**end, **counts, "seconds": dict(self.seconds)})
         return run
-
-    def _check_arguments(self) -> None:
-        if not isinstance(self.surrogate, Surrogate):
-            raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
-        if not isinstance(self.strategy, Strategy):
-            raise ValueError(f"{self.strategy!r} is no strategy; derive it from Strategy")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ValueError(f"seed must be a whole number, got {self.seed!r}")
-        least = {"n_initial": 1, "batch_size": 1, "retries": 0, "record_every": 1}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
-        if self.design not in get_args(Design):
-            raise ValueError(f"design must be one of {get_args(Design)}, got {self.design!r}")
-        if not 0 <= self.gradient_cost < float("inf"):
-            raise ValueError(f"gradient_cost must be at least 0, got {self.gradient_cost}")
-
-    def _check_proposal(self, proposal: Proposal, n: int) -> None:
-        """Refuse a broken strategy's proposal before it is paid for."""
-        x, d = proposal.add, self.domain.dimension
-        name = type(self.strategy).__name__
-        if x.ndim != 2 or x.shape[1] != d or len(x) > n:
-            raise ValueError(f"{name} proposed shape {tuple(x.shape)}, expected at most ({n}, {d})")
-        if not bool(self.domain.contains(x).all()):
-            bad = x[~self.domain.contains(x)][0].tolist()
-            raise ValueError(f"{name} proposed {bad}, outside the domain {self.domain}")
-        if proposal.gradient is None:
-            return
-        if proposal.gradient.shape != (len(x),):
-            raise ValueError(f"{name} proposed gradients of shape {tuple(proposal.gradient.shape)}")
-        if self.oracle is not None and not isinstance(self.oracle, Differentiable):
-            raise ValueError(
-                f"{name} asks for gradients, and {self.oracle!r} has none; "
-                "give the oracle a gradient or choose another strategy"
-            )
-
-
-def _dataset(evaluations: Sequence[Evaluation]) -> Dataset:
-    y = torch.stack([e.y for e in evaluations if e.y is not None])
-    x = torch.stack([e.x for e in evaluations])
-    if all(e.gradient is None for e in evaluations):
-        return Dataset(x, y)
-    missing = torch.full((y.shape[1], x.shape[1]), torch.nan, dtype=torch.float64)
-    slopes = [missing if e.gradient is None else e.gradient for e in evaluations]
-    return Dataset(x, y, torch.stack(slopes))

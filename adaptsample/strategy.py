@@ -19,6 +19,7 @@ from torch import Generator, Tensor
 from adaptsample._types import Points
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
+from adaptsample.feasibility import feasibility, thinned
 from adaptsample.surrogates.protocol import Model
 
 M = TypeVar("M")
@@ -42,6 +43,8 @@ class State(Generic[M]):
         round: number of this proposal; round 0 is the initial design.
         failed: points whose evaluation failed (f, d).
         seed: the run's seed, for strategies that follow one sequence through all rounds.
+        pool: what is left to ask of a finite pool (m, d), at least one row; None if any point of
+            the domain may be asked. A proposal is moved to the nearest rows of it.
     """
 
     domain: Box
@@ -52,12 +55,33 @@ class State(Generic[M]):
     round: int
     failed: Points | None = None
     seed: int = 0
+    pool: Points | None = None
 
     @property
     def taken(self) -> Points:
         """Points that need not be asked again: evaluated, pending or failed."""
         failed = self.pending[:0] if self.failed is None else self.failed
         return torch.cat([self.data.x, self.pending, failed])
+
+    def candidates(self, n: int, *, generator: Generator) -> Points:
+        """Draw n points that may be asked: uniform ones, or rows of the pool while there are any.
+
+        Returns:
+            Points (n, d), or the whole pool if it is smaller.
+        """
+        if self.pool is None:
+            return self.domain.uniform(n, generator=generator)
+        return self.pool[torch.randperm(len(self.pool), generator=generator)[:n]]
+
+    def feasibility(self, x: Points) -> Float[Tensor, " n"]:
+        """Return the chance that an evaluation at n points succeeds, from those that failed nearby.
+
+        Above 0 everywhere, and 1 while nothing has failed.
+        """
+        if self.failed is None or len(self.failed) == 0:
+            return torch.ones(len(x), dtype=torch.float64)
+        unit = self.domain.to_unit
+        return feasibility(unit(x), unit(self.data.x), unit(self.failed))
 
 
 @final
@@ -227,10 +251,12 @@ def model_change(x: Points, state: State[Model]) -> Float[Tensor, " n"]:
 
 @dataclass(frozen=True)
 class PoolStrategy(Strategy[M]):
-    """Scores a pool of fresh uniform candidates and selects from it; subclasses write ``score``.
+    """Scores a fresh draw of candidates and selects from it; subclasses write ``score``.
+
+    Once evaluations have failed, candidates near them are fewer (`State.feasibility`).
 
     Args:
-        n_candidates: size of the pool; raised to the number of points asked for.
+        n_candidates: how many are drawn; raised to the number of points asked for.
         selection: how candidates are selected from their scores.
         retirement: which points leave the training set.
         gradients: ask for the gradient with every value.
@@ -251,8 +277,10 @@ class PoolStrategy(Strategy[M]):
 
     @final
     def propose(self, state: State[M], n: int, *, generator: Generator) -> Proposal:
-        """Draw a pool, score it and select n points from it."""
-        pool = state.domain.uniform(max(n, self.n_candidates), generator=generator)
+        """Draw candidates, score them and select n of them."""
+        pool = state.candidates(max(n, self.n_candidates), generator=generator)
+        n = min(n, len(pool))
+        pool = pool[thinned(state.feasibility(pool), n, generator=generator)]
         chosen = self.selection.select(self.score(pool, state), n, generator=generator)
         return Proposal(
             add=pool[chosen],

@@ -2,11 +2,8 @@
 
 import argparse
 import json
-import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -17,15 +14,17 @@ from rich.table import Table
 
 from adaptsample.comparison.plots import plot_run
 from adaptsample.comparison.tables import markdown, rows
+from adaptsample.domain import Box, parse_bound
+from adaptsample.executors import Kind, open_executor
 from adaptsample.experiment import Experiment
 from adaptsample.ledger import Recorded, read
-from adaptsample.oracles import ExpressionOracle, Oracle
+from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOracle
 from adaptsample.presets import PRESETS
 from adaptsample.problems import PROBLEMS, problem
 from adaptsample.progress import ProgressBar
 from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
 from adaptsample.run import RunFailedError
-from adaptsample.sampler import Design
+from adaptsample.specification import Design
 from adaptsample.surrogates.mlp import MLP
 
 EXAMPLES = """\
@@ -36,10 +35,21 @@ examples:
       another problem, one JSON object on stdout
   %(prog)s --strategy topk --expr "exp(x)*Abs(sin(3*x)-y)" --bound x=0:1 --bound y=0:1 --budget 60
       your own formula
+  %(prog)s --strategy topk --command "python simulate.py" --bound x=0:1 --bound y=0:1 --budget 60
+      your own simulator: it reads {"x": [0.1, 0.7], "names": ["x", "y"], "seed": 0} on its standard
+      input, one JSON line, and the last line that it prints is {"y": 1.5}, or simply 1.5
+  %(prog)s --strategy sobol --command "./simulate {x} {y} out.txt" --output-file out.txt \\
+      --bound x=0:1 --bound y=0:1
+      one that takes arguments and writes a file, run in a fresh folder each time
+  %(prog)s --strategy topk --table data.csv --input age --input bmi --output charges \\
+      --where smoker=no --budget 200
+      the rows of a table, as if each of them had its price
   %(prog)s --strategy "topk(n_candidates=500, retirement=drop_lowest('change'))"
       a strategy with other hyper-parameters; --surrogate takes them too
   %(prog)s --strategy topk --preset source
       the settings of the experiment that the strategy comes from
+  %(prog)s --strategy topk --workers 4 --asynchronous --timeout 600
+      four evaluations at a time, none longer than ten minutes
   %(prog)s --strategy my_strategies.py:Mine
       a strategy of your own: a final class derived from adaptsample.Strategy
 
@@ -94,7 +104,29 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=LOW:HIGH",
-        help="a variable of --expr and its range; repeat it for each variable, in order",
+        help="a variable of --expr or --command and its range; repeat it for each, in order",
+    )
+    what.add_argument("--command", help="a program that is run for each point, without a shell")
+    what.add_argument("--n-outputs", type=int, help="of --command (default: 1)")
+    what.add_argument("--output-file", metavar="FILE", help="that --command writes its answer to")
+    what.add_argument("--table", metavar="CSV", help="a file whose rows can be asked")
+    for name in ("input", "output"):
+        what.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar="COLUMN",
+            help=f"of --table; repeat it for each {name}",
+        )
+    what.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only such rows of --table; repeat it for more conditions",
+    )
+    what.add_argument(
+        "--skip-missing", action="store_true", help="leave out rows of --table that lack a number"
     )
     how = parser.add_argument_group("how")
     how.add_argument("--strategy", default="topk", help="who proposes points (default: topk)")
@@ -116,8 +148,38 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--record-every", type=int, default=1, metavar="ROUNDS", help="between two error measures"
     )
-    how.add_argument("--workers", type=int, default=1, help="processes that evaluate (default: 1)")
     how.add_argument("--device", default="cpu", help="where networks train: cpu or cuda")
+    where = parser.add_argument_group("where evaluations run")
+    where.add_argument("--workers", type=int, default=1, help="how many at a time (default: 1)")
+    where.add_argument(
+        "--executor",
+        choices=get_args(Kind),
+        default="processes",
+        help="what the workers are (default: processes)",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a running Dask cluster, as tcp://host:port; without, dask starts a local one",
+    )
+    where.add_argument(
+        "--asynchronous",
+        action="store_true",
+        help="ask for one new point as each result arrives, with --workers (or --batch-size) of "
+        "them under way",
+    )
+    where.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="end an evaluation that takes longer, with all that it started",
+    )
+    where.add_argument(
+        "--retries",
+        type=int,
+        default=0,
+        help="how often a failed evaluation is tried again, at full price (default: 0)",
+    )
     result = parser.add_argument_group("results")
     result.add_argument("--out", type=Path, default=Path("results"), help="folder of all results")
     result.add_argument(
@@ -155,6 +217,8 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     settings |= {key: value for key, value in given.items() if value is not None}
     if options.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {options.workers}")
+    if options.asynchronous and options.batch_size is None:
+        settings["batch_size"] = options.workers
     recipe = make_surrogate(surrogate)
     if options.device != "cpu":
         if not isinstance(recipe, MLP):
@@ -169,35 +233,79 @@ def _experiment(options: argparse.Namespace) -> Experiment:
         gradient_cost=options.gradient_cost,
         record_every=options.record_every,
         tolerance=options.tolerance,
+        retries=options.retries,
+        asynchronous=options.asynchronous,
+        timeout=options.timeout,
         **settings,
     )
 
 
 def _oracle(options: argparse.Namespace) -> tuple[Oracle, str]:
-    if options.expr is None:
-        if options.bound:
-            raise ValueError("--bound declares the variables of --expr, and there is no --expr")
-        name = options.oracle or "peak"
-        return problem(name), name
-    if options.oracle:
-        raise ValueError("give --oracle or --expr, not both")
+    """Return what the options name, and its label."""
+    given = [name for name in ("oracle", "expr", "command", "table") if getattr(options, name)]
+    if len(given) > 1:
+        raise ValueError(f"give --{given[0]} or --{given[1]}, not both")
+    kind = given[0] if given else "oracle"
+    needs = {"bound": ("expr", "command"), "input": ("table",), "output": ("table",)}
+    needs |= dict.fromkeys(("where", "skip_missing"), ("table",))
+    needs |= dict.fromkeys(("n_outputs", "output_file"), ("command",))
+    for name, kinds in needs.items():
+        if getattr(options, name) and kind not in kinds:
+            wanted = " or ".join(f"--{kind}" for kind in kinds)
+            raise ValueError(f"--{name.replace('_', '-')} goes with {wanted}, and there is none")
+    if kind == "expr":
+        bounds = _bounds(options)
+        return ExpressionOracle(options.expr, bounds=bounds), f"expr {options.expr} {bounds}"
+    if kind == "command":
+        return _command(options)
+    if kind == "table":
+        return _table(options)
+    name = options.oracle or "peak"
+    return problem(name), name
+
+
+def _command(options: argparse.Namespace) -> tuple[Oracle, str]:
+    bounds = _bounds(options)
+    oracle = CommandOracle(
+        options.command,
+        Box(bounds),
+        n_outputs=1 if options.n_outputs is None else options.n_outputs,
+        output_file=options.output_file,
+        seed=options.seed,
+    )
+    return oracle, f"command {options.command} {bounds}"
+
+
+def _table(options: argparse.Namespace) -> tuple[Oracle, str]:
+    where = dict(map(_condition, options.where))
+    oracle = TableOracle.from_csv(
+        options.table,
+        inputs=options.input,
+        outputs=options.output,
+        where=where,
+        missing="skip" if options.skip_missing else "refuse",
+    )
+    if oracle.n_skipped:
+        print(f"{oracle.n_skipped} rows lack a number and are left out", file=sys.stderr)
+    columns = f"{' '.join(options.output)} of {' '.join(options.input)}"
+    return oracle, f"table {Path(options.table).stem} {columns} {where or ''}".strip()
+
+
+def _condition(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--where {text!r} must read COLUMN=VALUE, as in smoker=no")
+    return column.strip(), value.strip()
+
+
+def _bounds(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
     if not options.bound:
-        raise ValueError("--expr needs a --bound NAME=LOW:HIGH for each of its variables")
-    bounds = dict(map(_bound, options.bound))
+        kind = "expr" if options.expr else "command"
+        raise ValueError(f"--{kind} needs a --bound NAME=LOW:HIGH for each of its variables")
+    bounds = dict(map(parse_bound, options.bound))
     if len(bounds) < len(options.bound):
         raise ValueError(f"a variable is bound twice in {' '.join(options.bound)}")
-    return ExpressionOracle(options.expr, bounds=bounds), f"expr {options.expr} {bounds}"
-
-
-def _bound(text: str) -> tuple[str, tuple[float, float]]:
-    name, equals, limits = text.partition("=")
-    low, colon, high = limits.partition(":")
-    try:
-        if not equals or not colon:
-            raise ValueError
-        return name.strip(), (float(low), float(high))
-    except ValueError:
-        raise ValueError(f"--bound {text!r} must read NAME=LOW:HIGH, as in x=0:1") from None
+    return bounds
 
 
 def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded, Path]:
@@ -209,7 +317,8 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded,
         if recorded is not None:
             print(f"shown from {path}; --overwrite repeats it", file=sys.stderr)
             return recorded, picture
-    with _executor(options.workers) as executor, ProgressBar(experiment.budget) as bar:
+    places = open_executor(options.executor, options.workers, scheduler=options.scheduler)
+    with places as executor, ProgressBar(experiment.budget) as bar:
         run = experiment.run(
             options.out,
             existing="overwrite" if options.overwrite else "resume",
@@ -223,16 +332,6 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded,
     folder = path.parent.parent
     (folder / "table.md").write_text(markdown(rows(folder)))
     return recorded, picture
-
-
-@contextmanager
-def _executor(workers: int) -> Iterator[Executor | None]:
-    if workers == 1:
-        yield None
-        return
-    spawn = multiprocessing.get_context("spawn")  # forking after torch has threads can hang
-    with ProcessPoolExecutor(workers, mp_context=spawn) as executor:
-        yield executor
 
 
 def _print_summary(summary: dict[str, Any], recorded: Recorded, picture: Path) -> None:

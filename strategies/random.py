@@ -11,10 +11,10 @@ from adaptsample import Proposal, State, Strategy
 @final
 @dataclass(frozen=True)
 class Random(Strategy[Any]):
-    """Independent uniform points."""
+    """Independent uniform points, or rows drawn from the pool."""
 
     uses_model: ClassVar[bool] = False
 
     def propose(self, state: State[Any], n: int, *, generator: Generator) -> Proposal:
-        """Draw n uniform points."""
-        return Proposal(state.domain.uniform(n, generator=generator))
+        """Draw n points."""
+        return Proposal(state.candidates(n, generator=generator))

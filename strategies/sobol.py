@@ -24,6 +24,8 @@ class Sobol(Strategy[Any]):
         del generator
         sequence = derive_generator(state.seed, "initial")
         points = state.domain.sobol(len(state.taken) + n, generator=sequence)
+        if state.pool is not None:  # rows near the sequence were taken, not its points
+            return Proposal(points[len(state.taken) :])
         taken = {tuple(x) for x in state.taken.tolist()}
         free = [i for i, x in enumerate(points.tolist()) if tuple(x) not in taken]
         return Proposal(points[free[:n]])

@@ -1,5 +1,7 @@
+import errno
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptsample.ledger import Ledger, LedgerError, read
+from adaptsample.ledger import Ledger, LedgerBusyError, LedgerError, read
 
 SPEC = {"seed": 1}
 
@@ -113,7 +115,88 @@ def test_a_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) -> Non
     assert path.read_bytes() == before
 
 
+def test_lines_of_a_writer_who_came_between_are_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    _write(path, 2)
+    recorded = read(path)
+    with Ledger.reopen(recorded) as ledger:
+        ledger.append([{"kind": "evaluation", "number": 2}])
+    with pytest.raises(LedgerError, match="written to just now"):
+        Ledger.reopen(recorded)
+    assert len(read(path).evaluations) == 3
+
+
+def test_nothing_is_written_after_a_failed_fsync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.jsonl"
+    before = _write(path, 2)
+    with Ledger.reopen(read(path)) as ledger:
+        with monkeypatch.context() as patch:
+            patch.setattr("adaptsample.ledger.os.fsync", _refuse)
+            with pytest.raises(LedgerError, match="Input/output error; nothing more is written"):
+                ledger.append([{"kind": "evaluation", "number": 3}])
+        with pytest.raises(LedgerError, match="resume the run"):
+            ledger.append([{"kind": "evaluation", "number": 4}])
+    assert path.read_bytes() == before
+
+
+def _refuse(_: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_run_file_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.jsonl"
+    before = _write(path, 2)
+    monkeypatch.setattr("adaptsample.ledger.os.fsync", _refuse)
+    with pytest.raises(LedgerError, match="cannot write the run file"):
+        Ledger.create(path, {"seed": 2})
+    assert path.read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} == {"run.jsonl", "run.lock"}
+
+
+def test_an_end_that_was_gone_beyond_is_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Ledger.create(path, SPEC) as ledger:
+        ledger.append([{"kind": "end", "status": "done"}])
+        assert read(path).end is not None
+        ledger.append([{"kind": "evaluation", "number": 1}])
+    assert read(path).end is None
+
+
 def test_an_unwritable_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LedgerError, match="cannot write the run file"):
         Ledger.create(tmp_path / "file" / "run.jsonl", SPEC)
+
+
+def test_whoever_read_before_somebody_wrote_may_not_append(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    _write(path, 2)
+    early = read(path)
+    with Ledger.reopen(read(path)) as ledger:
+        ledger.append([{"kind": "evaluation", "number": 7}])
+    before = path.read_bytes()
+    with pytest.raises(LedgerBusyError, match="just now"):
+        Ledger.reopen(early)
+    assert path.read_bytes() == before
+    Ledger.reopen(read(path)).close()
+
+
+def test_proposed_points_are_pending_until_they_are_evaluated(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Ledger.create(path, SPEC) as ledger:
+        ledger.append([{"kind": "proposal", "round": 0, "x": [[0.1], [-0.0]]}])
+        ledger.append([{"kind": "evaluation", "number": 1, "x": [0.0]}])
+        ledger.append([{"kind": "proposal", "round": 1, "x": [[0.3]]}])
+    assert read(path).pending == [[0.1], [0.3]]
+
+
+def test_format_1_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    with Ledger.create(path, {**SPEC, "format": 1}) as ledger:
+        ledger.append([{"kind": "evaluation", "number": 1, "x": [0.0]}])
+    recorded = read(path)
+    assert (recorded.spec["format"], len(recorded.evaluations), recorded.pending) == (1, 1, [])

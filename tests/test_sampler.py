@@ -303,6 +303,38 @@ def test_told_results_survive_in_the_run_file(box: Box, tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_was_asked_and_not_told_is_pending_when_the_run_goes_on(
+    box: Box, tmp_path: Path
+) -> None:
+    def opened(existing: Any) -> Sampler:
+        return _sampler(box, strategy="sobol", run_file=path, n_initial=4, existing=existing)
+
+    path = tmp_path / "run.jsonl"
+    sampler = opened("refuse")
+    x = torch.cat([sampler.ask(3), sampler.ask(3)])
+    sampler.tell(x[:2], [1.0, 2.0])
+    sampler.tell_failed(x[2:3], "it broke")
+    sampler.close()
+    again = opened("resume")
+    assert torch.equal(again.pending, x[3:])
+    assert [e.message for e in again.evaluations] == ["", "", "it broke"]
+    more = again.ask(2)
+    again.close()
+    assert len(set(map(tuple, torch.cat([x, more]).tolist()))) == 8
+    once_more = opened("resume")
+    once_more.tell(x[3:], [3.0, 4.0, 5.0])  # late, and welcome
+    assert torch.equal(once_more.pending, more)
+    once_more.close()
+
+
+def test_failures_told_must_lie_in_the_domain(box: Box) -> None:
+    sampler = _sampler(box)
+    for x, message in (([[0.5, 9.0]], "outside"), ([0.5], "shape"), (["a"], "no array")):
+        with pytest.raises(ValueError, match=message):
+            sampler.tell_failed(x, "it broke")
+    assert sampler.evaluations == ()
+
+
 def test_non_finite_values_told_are_kept_out_of_the_training_set(box: Box) -> None:
     sampler = _sampler(box, n_initial=3)
     sampler.tell(sampler.ask(), [1.0, float("nan"), float("inf")])

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from adaptsample.domain import Box
 from adaptsample.evaluation import Evaluation
 from adaptsample.metrics import reference_points
-from adaptsample.oracles import Oracle, SupportsExact
+from adaptsample.oracles import Finite, Oracle, SupportsExact
 from adaptsample.run import Run
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -28,8 +28,8 @@ def plot_run(run: Run, oracle: Oracle, path: Path, *, title: str) -> None:
     """Draw a run and save it as a picture.
 
     1-D: truth, prediction and points, with the error below. 2-D: truth, prediction and error, with
-    the points coloured by round. Above: prediction against truth. All with the error against the
-    evaluations, where exact values are known.
+    the points coloured by round. Above, and for a finite pool: prediction against truth. All with
+    the error against the evaluations, where exact values are known.
 
     Args:
         run: the run.
@@ -37,16 +37,16 @@ def plot_run(run: Run, oracle: Oracle, path: Path, *, title: str) -> None:
         path: of the picture; the ending decides the format.
         title: a line above it.
     """
-    x = reference_points(oracle.domain)
+    x = oracle.pool if isinstance(oracle, Finite) else reference_points(oracle.domain)
     predicted = run.model.predict(x)[:, 0].numpy()
     exact_oracle = oracle.exact if isinstance(oracle, SupportsExact) else None
     exact = None if exact_oracle is None else exact_oracle(x)[:, 0].numpy()
-    if oracle.domain.dimension == 1:
-        figure = _draw_line(run, oracle.domain, x[:, 0].numpy(), predicted, exact)
-    elif oracle.domain.dimension == 2:
-        figure = _draw_maps(run, oracle.domain, predicted, exact)
-    else:
+    if isinstance(oracle, Finite) or oracle.domain.dimension > 2:
         figure = _draw_parity(run, predicted, exact)
+    elif oracle.domain.dimension == 1:
+        figure = _draw_line(run, oracle.domain, x[:, 0].numpy(), predicted, exact)
+    else:
+        figure = _draw_maps(run, oracle.domain, predicted, exact)
     figure.suptitle(title.replace("$", r"\$"))  # no formula, whatever the name of the oracle
     figure.savefig(path, dpi=130)
 

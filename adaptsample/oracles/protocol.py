@@ -34,6 +34,23 @@ class Differentiable(Oracle, Protocol):
 
 
 @runtime_checkable
+class Joint(Differentiable, Protocol):
+    """An oracle that gives value and gradient in one call, which is paid once."""
+
+    def value_and_gradient(self, x: Points) -> tuple[Values, Float[Tensor, "n k d"]]:
+        """Return both at n points."""
+
+
+@runtime_checkable
+class Finite(Oracle, Protocol):
+    """An oracle that can be asked at the points of a finite pool and nowhere else."""
+
+    @property
+    def pool(self) -> Points:
+        """All points that may be asked (m, d), each of them once."""
+
+
+@runtime_checkable
 class Stochastic(Oracle, Protocol):
     """An oracle whose repeated evaluations at one point differ."""
 

@@ -1,0 +1,34 @@
+"""A finite pool of points, of which those that were asked are struck out."""
+
+import torch
+
+from adaptsample._types import Points
+from adaptsample.domain import Box
+
+
+def nearest_rows(wanted: Points, pool: Points, domain: Box) -> Points:
+    """Return for each wanted point in turn the nearest row of the pool that is not used yet.
+
+    Args:
+        wanted: points (n, d).
+        pool: rows (m, d), all different.
+        domain: whose unit cube distances are measured in.
+
+    Returns:
+        min(n, m) different rows of the pool.
+    """
+    rows, free = domain.to_unit(pool), torch.full((len(pool),), True)
+    chosen = []
+    for point in domain.to_unit(wanted)[: len(pool)]:
+        distance = (rows - point).square().sum(dim=1)
+        nearest = int(torch.where(free, distance, torch.inf).argmin())
+        free[nearest] = False
+        chosen.append(nearest)
+    return pool[chosen]
+
+
+def without_rows(pool: Points, used: Points) -> Points:
+    """Return the rows of a pool that are not among the used points."""
+    gone = set(map(tuple, used.tolist()))
+    left = [i for i, row in enumerate(pool.tolist()) if tuple(row) not in gone]
+    return pool[left]
