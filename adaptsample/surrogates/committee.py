@@ -16,6 +16,7 @@ References:
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import final
 
 import torch
@@ -26,6 +27,7 @@ from torch.quasirandom import SobolEngine
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.randomness import derive_generator, draw_seed
+from adaptsample.surrogates._bases import box_points
 from adaptsample.surrogates._contest import CrossValidates
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
@@ -111,6 +113,20 @@ class CommitteeModel:
         counts = [m.n_parameters for m in self.members if isinstance(m, CrossValidates)]
         n_outputs = self.data.y.shape[1]
         return tuple(max((count[k] for count in counts), default=0) for k in range(n_outputs))
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """How far apart the two closest members are, for each output; 0 of one member.
+
+        That is the mean distance in the data's box, in units of the output's spread.
+        """
+        unit = (1 + box_points(self.dimension)) / 2
+        low, high = self.data.x.amin(dim=0), self.data.x.amax(dim=0)
+        scaled = self._predictions(low * (1 - unit) + high * unit) / self._spread
+        distances = [(a - b).abs().mean(dim=0) for a, b in combinations(scaled, 2)]
+        if not distances:
+            return (0.0,) * self.data.y.shape[1]
+        return tuple(torch.stack(distances).amin(dim=0).nan_to_num().tolist())
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:

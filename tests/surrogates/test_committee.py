@@ -67,6 +67,13 @@ def test_the_median_of_an_even_number_is_the_mean_of_the_middle() -> None:
     torch.testing.assert_close(model.predict(grid()), grid()[:, :1] + 0.5)
 
 
+def test_the_doubt_is_the_distance_of_the_two_closest_members() -> None:
+    model = fit(Committee(Shifted([0.0, 5.0, 5.5, 9.0]), 4), franke())
+    spread = float(franke().y.std(correction=0))
+    assert model.doubts == pytest.approx((0.5 / spread,))
+    assert fit(Committee(Shifted([0.0]), 1), franke()).doubts == (0.0,)
+
+
 def test_members_that_predict_the_same_count_once() -> None:
     twice = fit(Committee(Shifted([0.0, 1.0, 1.0 + 1e-14, 1.0]), 4), franke())
     once = fit(Committee(Shifted([0.0, 1.0]), 2), franke())
