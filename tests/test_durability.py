@@ -278,10 +278,11 @@ def _spawned() -> Executor:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Processes(2), pytest.param(_spawned, marks=pytest.mark.slow)]
+    ("make", "budget"),
+    [(lambda: Processes(2), 20), pytest.param(_spawned, 10, marks=pytest.mark.slow)],
 )
 def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_kept(
-    tmp_path: Path, make: Callable[[], Executor]
+    tmp_path: Path, make: Callable[[], Executor], budget: int
 ) -> None:
     made: list[Executor] = []
 
@@ -294,7 +295,7 @@ def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_ke
         oracle=FunctionOracle(_poisonous, BOX),
         strategy="sobol",
         executor=executor,
-        budget=20,
+        budget=budget,
     )
     for pool in made:
         pool.shutdown()
@@ -304,7 +305,7 @@ def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_ke
     assert {x for x, _ in points} == {float(e.x[0]) for e in run.evaluations if e.x[0] < 0.2}
     for x in points:
         assert [e.attempt for e in lost if tuple(e.x.tolist()) == x] == [1, 2, 3]
-    assert len(run.data) == 20 - len(lost) > 0
+    assert len(run.data) == budget - len(lost) > 0
 
 
 def test_a_broken_pool_that_cannot_be_made_again_ends_the_run_clearly(tmp_path: Path) -> None:
