@@ -194,6 +194,12 @@ def swing(basis: Orthonormal, elsewhere: Float[Tensor, "m p"]) -> float:
     return float((1 + leverage).sqrt().mean() / at_points.mean())
 
 
+def fill_box(x: Points, n: int = 256) -> Points:
+    """Return points that fill the bounding box of x evenly."""
+    scale = InputScale.of(x)
+    return scale.centre + scale.half_width * box_points(x.shape[1], n)
+
+
 @lru_cache
 def box_points(dimension: int, n: int = 256) -> Points:
     """Return points that fill [-1, 1]^d evenly."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, isnan, log, nan
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
@@ -74,11 +74,11 @@ class Swings(Model, Protocol):
 
 @runtime_checkable
 class Doubts(Model, Protocol):
-    """A model that was fitted more than once."""
+    """A model that may have been fitted more than once."""
 
     @property
     def doubts(self) -> tuple[float, ...]:
-        """Mean distance to another fit in the data's box, in spreads, for each output."""
+        """Mean distance to another fit in the data's box, in spreads; NaN if there is none."""
 
 
 @final
@@ -111,6 +111,7 @@ class Candidate:
     spread: float  # of the transformed output, the unit of the model's standard deviation
     residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread, as large as feared
     score: Score
+    is_found_again: bool  # by another fit, whose distance its error accounts for
 
     @property
     def key(self) -> tuple[str, Transform]:
@@ -263,7 +264,7 @@ class Contest:
         ranked = self._ranked()
         trusted = [c for c in ranked if not c.member.is_bold or c.member.name in self.proven]
         bolder = (c for c in ranked if c not in trusted and c.rank < trusted[0].rank)
-        stood = (c for c in bolder if isinstance(c.model, Doubts) or self._repeats(c, trusted[0]))
+        stood = (c for c in bolder if c.is_found_again or self._repeats(c, trusted[0]))
         bold = next(stood, None)
         trusted = trusted if bold is None else [bold, *trusted]
         near = [c for c in trusted if c.rank <= COMMITTEE_FACTOR * trusted[0].rank]
@@ -362,11 +363,13 @@ class Contest:
         share = 0.0 if member.has_prior else n_parameters / len(y)
         penalty = 1 + 4 * max(0.0, share - 0.5)
         error = penalty * float(residuals.abs().mean())
-        doubt = model.doubts[0] if isinstance(model, Doubts) else 0.0
+        doubt = model.doubts[0] if isinstance(model, Doubts) else nan
         if doubt > error:
             residuals, error = residuals * (doubt / max(error, EXACT)), doubt
         score = Score(member.name, transform.name, error, n_parameters)
-        candidate = Candidate(member, transform, model, spread_of(z.y), residuals, score)
+        candidate = Candidate(
+            member, transform, model, spread_of(z.y), residuals, score, not isnan(doubt)
+        )
         self.candidates.append(candidate)
         return candidate
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil
+from math import ceil, nan
 from typing import final
 
 import torch
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.randomness import derive_generator
-from adaptsample.surrogates._bases import box_points
+from adaptsample.surrogates._bases import fill_box
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._network import Network, scaled_samples
 from adaptsample.surrogates._scaling import Scaling
@@ -95,16 +95,14 @@ class CalibratedMLPModel:
 
     @property
     def doubts(self) -> tuple[float, ...]:
-        """How far the nearest fit from another start is, for each output; 0 if there is none.
+        """How far the nearest fit from another start is, for each output; NaN if there is none.
 
         That is the mean distance in the data's box, in units of the output's spread. A network
         may have creases between the points, where no residual tells; others have them elsewhere.
         """
         if len(self.trainings) == 1:
-            return (0.0,) * self.data.y.shape[1]
-        low, high = self.data.x.amin(dim=0), self.data.x.amax(dim=0)
-        unit = (1 + box_points(self.dimension)) / 2
-        x = low * (1 - unit) + high * unit
+            return (nan,) * self.data.y.shape[1]
+        x = fill_box(self.data.x)
         own, *others = (self.network.with_theta(t.theta).predict(x) for t in self.trainings)
         spread = Scaling.to_moments(self.data.y).unit
         distances = [((other - own) / spread).abs().mean(dim=0) for other in others]

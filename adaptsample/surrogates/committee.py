@@ -17,17 +17,17 @@ References:
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from math import nan
 from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
-from torch.quasirandom import SobolEngine
 
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.randomness import derive_generator, draw_seed
-from adaptsample.surrogates._bases import box_points
+from adaptsample.surrogates._bases import fill_box
 from adaptsample.surrogates._contest import CrossValidates
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
@@ -116,16 +116,14 @@ class CommitteeModel:
 
     @property
     def doubts(self) -> tuple[float, ...]:
-        """How far apart the two closest members are, for each output; 0 of one member.
+        """How far apart the two closest members are, for each output; NaN of one member.
 
         That is the mean distance in the data's box, in units of the output's spread.
         """
-        unit = (1 + box_points(self.dimension)) / 2
-        low, high = self.data.x.amin(dim=0), self.data.x.amax(dim=0)
-        scaled = self._predictions(low * (1 - unit) + high * unit) / self._spread
+        scaled = self._predictions(fill_box(self.data.x)) / self._spread
         distances = [(a - b).abs().mean(dim=0) for a, b in combinations(scaled, 2)]
         if not distances:
-            return (0.0,) * self.data.y.shape[1]
+            return (nan,) * self.data.y.shape[1]
         return tuple(torch.stack(distances).amin(dim=0).nan_to_num().tolist())
 
     @accepts_arrays
@@ -153,9 +151,7 @@ class CommitteeModel:
     @cached_property
     def distinct(self) -> tuple[int, ...]:
         """The positions of the members without those that are the same as an earlier one."""
-        unit = SobolEngine(self.dimension).draw(64).to(torch.float64)  # type: ignore[no-untyped-call]
-        low, high = self.data.x.amin(dim=0), self.data.x.amax(dim=0)
-        predictions = self._predictions(low * (1 - unit) + high * unit) / self._spread
+        predictions = self._predictions(fill_box(self.data.x, n=64)) / self._spread
         chosen: list[int] = []
         for i, prediction in enumerate(predictions):
             gaps = [float((prediction - predictions[j]).abs().max()) for j in chosen]

@@ -108,7 +108,7 @@ class MLP:
             inputs, outputs = self._scalings_of(before.network, widths)
         samples = self._samples(data, inputs, outputs)
         if isinstance(self.training, LevenbergMarquardt):
-            trainings = self._committee(widths, samples, before, generator)
+            trainings = self._committee(self.training, widths, samples, before, generator)
             network = Network(widths, self.activation, inputs, outputs, trainings[0].theta)
             return CalibratedMLPModel(
                 network, trainings, self.training, data, self.scale, draw_seed(generator)
@@ -133,15 +133,15 @@ class MLP:
 
     def _committee(
         self,
+        training: LevenbergMarquardt,
         widths: tuple[int, ...],
         samples: Samples,
         before: "MLPModel | CalibratedMLPModel | None",
         generator: Generator,
     ) -> tuple[LeastSquaresTraining, ...]:
         """Train all finalists, or go on with those that there are."""
-        assert isinstance(self.training, LevenbergMarquardt)  # noqa: S101  # for the type checker
         fit = partial(
-            self.training.committee,
+            training.committee,
             widths=list(widths),
             activation=self.activation,
             samples=samples,

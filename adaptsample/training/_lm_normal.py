@@ -75,12 +75,6 @@ class System(NamedTuple):
     refined: bool
 
 
-def unstructured(matrix: Tensor) -> Jacobian:
-    """Return a Jacobian of which nothing else is known."""
-    nothing: list[Tensor] = []
-    return Jacobian(matrix, nothing, nothing)
-
-
 def dual_gram(jacobian: Jacobian, scale: Tensor) -> Tensor:
     """Return J diag(scale) J^T; within a layer the scale may differ by input only."""
     j = jacobian.matrix

@@ -1,5 +1,6 @@
 """The automatic choice, and output transforms."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +150,35 @@ def test_a_member_is_no_better_than_two_fits_of_it_agree():
     plain, doubted = fit(data, Auto(members=members, transforms=("identity",))).scores[0]
     assert plain.error < 0.7
     assert doubted.error == pytest.approx(0.7)
+
+
+@dataclass(frozen=True)
+class NearestDoubted:
+    """Like `Nearest`, with another fit at a distance; NaN for none."""
+
+    doubt: float
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> Any:
+        del generator, start
+        return NearestDoubtedModel(data, self.doubt)
+
+
+@dataclass(frozen=True)
+class NearestDoubtedModel(DoubtedModel):
+    n_parameters: tuple[int, ...] = (1,)
+
+    def held_out_residuals(self, *, generator: Generator) -> Tensor:
+        del generator
+        return torch.zeros_like(self.data.y)
+
+
+@pytest.mark.parametrize(("doubt", "winner"), [(1e-3, "nearest"), (math.nan, "polynomial")])
+def test_a_bold_member_needs_no_trial_only_if_another_fit_is_near(doubt: float, winner: str):
+    data = sample(lambda x: torch.sin(20 * x[:, :1] * x[:, 1:]), 60)
+    bold = Member("nearest", NearestDoubted(doubt), is_bold=True)
+    members = (Member("polynomial", Polynomial()), bold)
+    model = fit(data, Auto(members=members, transforms=("identity",)))
+    assert model.outcomes[0].winner.member.name == winner
 
 
 @pytest.mark.parametrize(("ripple", "n_deepened_at_once"), [(0.01, 1), (10.0, 0)])

@@ -18,7 +18,6 @@ from adaptsample.training._lm_normal import (
     factorise,
     normal_equations,
     solve,
-    unstructured,
 )
 from adaptsample.training._lm_solver import State, Stop, compile_solver, make_solver, relax
 from adaptsample.training.levenberg_marquardt import (
@@ -59,6 +58,11 @@ def samples(x: Tensor, y: Tensor, slopes: Tensor | None = None) -> Samples:
 def problem_of(x: Tensor, y: Tensor, widths: list[int] | None = None) -> Problem:
     activations = ["tanh"] * (len(widths) - 2) if widths else []
     return Problem(x, y[None], torch.ones_like(y[None]), widths or [], activations, 0.0)
+
+
+def unstructured(matrix: Tensor) -> Jacobian:
+    nothing: list[Tensor] = []
+    return Jacobian(matrix, nothing, nothing)
 
 
 class Residual(NamedTuple):
