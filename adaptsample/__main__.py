@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from adaptsample import export, shell
-from adaptsample.domain import parse_bound
+from adaptsample.domain import parse_bounds
 from adaptsample.run import RunFailedError
 
 SESSION = """\
@@ -104,12 +104,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _create(options: argparse.Namespace) -> int:
     """Start a run."""
-    bounds = dict(map(parse_bound, options.bound))
-    if len(bounds) < len(options.bound):
-        raise ValueError(f"a variable is bound twice in {' '.join(options.bound)}")
     shell.create(
         options.run,
-        bounds,
+        parse_bounds(options.bound),
         surrogate=options.surrogate,
         strategy=options.strategy,
         seed=options.seed,

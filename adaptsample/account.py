@@ -252,12 +252,14 @@ class Account:
             heapq.heappush(self._ready, (place, question.asked, question, evaluation, True))
             return
         known = None if self.repeats or question.attempt > 1 else self._known.get(key)
-        has_value = known is not None and known.status is Status.OK
-        lacks_gradient = has_value and question.gradient and known.gradient is None  # type: ignore[union-attr]
-        if known is not None and not lacks_gradient:
-            heapq.heappush(self._ready, (-1, question.asked, question, known, False))
-            return
-        self._committed[question.asked] = (not has_value) + self._gradient_cost * question.gradient
+        value_price = 1.0
+        if known is not None:
+            has_value = known.status is Status.OK
+            if not (has_value and question.gradient and known.gradient is None):
+                heapq.heappush(self._ready, (-1, question.asked, question, known, False))
+                return
+            value_price = 0.0  # only the gradient is missing
+        self._committed[question.asked] = value_price + self._gradient_cost * question.gradient
         if self._desk is None:
             raise ValueError("there is no oracle to ask; tell() the values instead")
         self._doubles.setdefault(key, [])

@@ -139,12 +139,19 @@ class Box:
         return torch.cartesian_prod(*axes).reshape(-1, self.dimension)
 
 
-def parse_bound(text: str) -> tuple[str, tuple[float, float]]:
-    """Read ``NAME=LOW:HIGH``, as bounds are written on a command line.
+def parse_bounds(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Read bounds as they are written on a command line, each as ``NAME=LOW:HIGH``.
 
     Raises:
-        ValueError: it reads otherwise.
+        ValueError: one reads otherwise, or a variable is bound twice.
     """
+    bounds = dict(map(_parsed_bound, texts))
+    if len(bounds) < len(texts):
+        raise ValueError(f"a variable is bound twice in {' '.join(texts)}")
+    return bounds
+
+
+def _parsed_bound(text: str) -> tuple[str, tuple[float, float]]:
     name, equals, limits = text.partition("=")
     low, colon, high = limits.partition(":")
     try:

@@ -284,7 +284,7 @@ def text_of(error: BaseException) -> str:
     """Return an exception's type and message, for people; the message may be hostile."""
     try:
         return f"{type(error).__name__}: {str(error)[:_LONGEST_MESSAGE]}"
-    except Exception:
+    except Exception:  # its __str__ is somebody else's code
         return f"{type(error).__name__}: (its message cannot be shown)"
 
 

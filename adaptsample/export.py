@@ -92,7 +92,7 @@ def write_parquet(table: Columns, path: Path) -> None:
     """
     try:
         import pyarrow as pa  # noqa: PLC0415  # optional and slow to import
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415  # as above
     except ImportError:
         raise ValueError("Parquet needs pyarrow: pip install 'adaptsample[parquet]'") from None
     pq.write_table(pa.table(table), path)

@@ -12,7 +12,7 @@ from adaptsample._types import Points
 from adaptsample.asked import Asked
 from adaptsample.data import Dataset
 from adaptsample.evaluation import Evaluation, Status, point_key
-from adaptsample.pool import without_rows
+from adaptsample.pool import is_among
 
 
 @final
@@ -80,7 +80,7 @@ class Knowledge:
         if len(asked.drop):
             self.data = self.data.without(asked.drop)
         if self.pool is not None:
-            self.pool = without_rows(self.pool, asked.x)
+            self.pool = self.pool[~is_among(self.pool, asked.x)]
         for i, point in enumerate(asked.x):
             foretold = None if asked.foretold is None else asked.foretold[i]
             self._pending[point_key(point)] = _Pending(point, bool(asked.gradient[i]), foretold)
@@ -114,7 +114,7 @@ class Knowledge:
         new = _dataset(good)
         keys = {point_key(e.x) for e in good}
         if not self._repeats and not keys.isdisjoint(self._met):
-            again = (self.data.x[:, None] == new.x).all(dim=2).any(dim=1)
+            again = is_among(self.data.x, new.x)
             self.data = self.data.without(again.nonzero()[:, 0])
         self._met |= keys
         self.data = self.data + new if len(self.data) else new

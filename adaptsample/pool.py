@@ -1,6 +1,8 @@
 """A finite pool of points, of which those that were asked are struck out."""
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from adaptsample._types import Points
 from adaptsample.domain import Box
@@ -27,8 +29,6 @@ def nearest_rows(wanted: Points, pool: Points, domain: Box) -> Points:
     return pool[chosen]
 
 
-def without_rows(pool: Points, used: Points) -> Points:
-    """Return the rows of a pool that are not among the used points."""
-    gone = set(map(tuple, used.tolist()))
-    left = [i for i, row in enumerate(pool.tolist()) if tuple(row) not in gone]
-    return pool[left]
+def is_among(x: Points, others: Points) -> Bool[Tensor, " n"]:
+    """Tell for each of n points whether it is exactly one of the others (m, d)."""
+    return (x[:, None] == others).all(dim=2).any(dim=1)

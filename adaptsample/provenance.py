@@ -16,7 +16,7 @@ def commit() -> str | None:
     """Return the git commit of the checkout that the library runs from, None if there is none."""
     try:
         answer = subprocess.run(  # noqa: S603  # fixed arguments, no shell
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],  # noqa: S607  # the git on the PATH
             capture_output=True,
             text=True,
             timeout=10,

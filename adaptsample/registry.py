@@ -175,9 +175,8 @@ def _rebuilt(description: Any) -> Any:
     if name not in makers:
         raise UnknownNameError(f"nothing registered is called {name!r}")
     maker = makers[name]
-    if isclass(maker) and is_dataclass(
-        maker
-    ):  # parts without a name of their own stay as they are by default
+    if isclass(maker) and is_dataclass(maker):
+        # parts without a name of their own stay as they are by default
         defaults = {f.name: f.default for f in fields(maker)}
         options = {k: v for k, v in options.items() if v != describe(defaults.get(k, MISSING))}
     return maker(**{option: _rebuilt(value) for option, value in options.items()})

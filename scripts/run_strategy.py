@@ -14,7 +14,7 @@ from rich.table import Table
 
 from adaptsample.comparison.plots import plot_run
 from adaptsample.comparison.tables import markdown, rows
-from adaptsample.domain import Box, parse_bound
+from adaptsample.domain import Box, parse_bounds
 from adaptsample.executors import Kind, open_executor
 from adaptsample.experiment import Experiment
 from adaptsample.ledger import Recorded, read
@@ -302,10 +302,7 @@ def _bounds(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
     if not options.bound:
         kind = "expr" if options.expr else "command"
         raise ValueError(f"--{kind} needs a --bound NAME=LOW:HIGH for each of its variables")
-    bounds = dict(map(parse_bound, options.bound))
-    if len(bounds) < len(options.bound):
-        raise ValueError(f"a variable is bound twice in {' '.join(options.bound)}")
-    return bounds
+    return parse_bounds(options.bound)
 
 
 def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded, Path]:

@@ -2,46 +2,16 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, final
 
 import numpy as np
 import pytest
 import rich.console  # noqa: F401  # draws from random when it is first imported
 import torch
-from torch import Generator
 
-from adaptsample import Box, Dataset, Points, Values
+from adaptsample import Box
 from adaptsample.oracles import FunctionOracle
 
 torch.set_num_threads(1)  # the matrices are small: more threads are slower
-
-
-@final
-@dataclass(frozen=True)
-class PlaneModel:
-    """A fitted plane."""
-
-    weights: torch.Tensor
-
-    def predict(self, x: Points) -> Values:
-        """Predict at n points."""
-        return torch.cat([torch.ones(len(x), 1, dtype=torch.float64), x], dim=1) @ self.weights
-
-
-@final
-@dataclass(frozen=True)
-class Plane:
-    """The cheapest surrogate there is: linear least squares. Remembers nothing, costs nothing."""
-
-    ridge: float = 1e-9
-
-    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> PlaneModel:
-        """Fit a plane."""
-        del generator, start
-        a = torch.cat([torch.ones(len(data), 1, dtype=torch.float64), data.x], dim=1)
-        gram = a.T @ a + self.ridge * torch.eye(a.shape[1], dtype=torch.float64)
-        return PlaneModel(torch.linalg.solve(gram, a.T @ data.y))
 
 
 class CountingFunction:

@@ -24,7 +24,8 @@ from adaptsample.ledger import LedgerError, read
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.spool import Spool, work
 from adaptsample.workers import Processes
-from tests.conftest import CountingFunction, Plane
+from benchmarks._referee import Plane
+from tests.conftest import CountingFunction
 
 DATA = Path(__file__).parent / "data"
 BOX = Box({"x": (0, 1), "y": (0, 1)})
@@ -312,7 +313,7 @@ def test_a_broken_pool_that_cannot_be_made_again_ends_the_run_clearly(tmp_path: 
     path = tmp_path / "run.jsonl"
     with _spawned() as executor, pytest.raises(ExecutorError, match="give a function that makes"):
         _run(path, oracle=FunctionOracle(_poisonous, BOX), executor=executor)
-    assert read(path).evaluations == () or all(e["status"] == "ok" for e in read(path).evaluations)
+    assert all(e["status"] == "ok" for e in read(path).evaluations)
 
 
 def test_a_timeout_is_a_failed_evaluation(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from adaptsample.experiment import Experiment
 from adaptsample.names import check_file_name, file_name, printable
 from adaptsample.oracles import FunctionOracle
 from adaptsample.registry import make_strategy
-from tests.conftest import Plane
+from benchmarks._referee import Plane
 
 RESERVED = [
     "CON",

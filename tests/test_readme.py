@@ -10,7 +10,7 @@ import torch
 from adaptsample import Box, Sampler
 from adaptsample.oracles import CommandOracle, ExpressionOracle
 from adaptsample.registry import make_strategy
-from tests.conftest import Plane
+from benchmarks._referee import Plane
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

@@ -24,7 +24,8 @@ from adaptsample import (
 from adaptsample.ledger import LedgerError, read
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import make_strategy
-from tests.conftest import CountingFunction, Plane
+from benchmarks._referee import Plane
+from tests.conftest import CountingFunction
 
 FORMULA = "exp(x)*Abs(sin(3*x) - y)"
 BOUNDS = {"x": (0, 1), "y": (0, 1)}

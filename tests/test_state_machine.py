@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from adaptsample import Box, Sampler
 from adaptsample.ledger import read
-from tests.conftest import Plane
+from benchmarks._referee import Plane
 
 BOX = Box({"x": (0, 1), "y": (0, 1)})
 

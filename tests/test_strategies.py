@@ -9,7 +9,7 @@ from torch import Generator
 
 from adaptsample import Box, Dataset, PoolStrategy, Proposal, State, Strategy, derive_generator
 from adaptsample.registry import strategies
-from tests.conftest import Plane, PlaneModel
+from benchmarks._referee import Plane, PlaneModel
 
 BOXES = {d: Box({f"x{i}": (-1.0 - i, 2.0 + 3 * i) for i in range(d)}) for d in (1, 2, 6)}
 

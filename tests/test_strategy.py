@@ -15,7 +15,7 @@ from adaptsample import (
     derive_generator,
     model_change,
 )
-from tests.conftest import PlaneModel
+from benchmarks._referee import PlaneModel
 
 BOX = Box({"x": (0, 4)})
 

@@ -246,11 +246,11 @@ class _Printer(StrPrinter):  # type: ignore[misc]  # SymPy is untyped
     def _print_Float(self, number: sympy.Float) -> str:  # noqa: N802  # SymPy's naming
         return repr(float(number))
 
-    def _print_Relational(self, relation: Any) -> str:  # noqa: N802
+    def _print_Relational(self, relation: Any) -> str:  # noqa: N802  # SymPy's naming
         left, right = (self.parenthesize(side, precedence(relation)) for side in relation.args)
         return f"({left} {relation.rel_op} {right})"
 
-    def _print_Symbol(self, symbol: sympy.Symbol) -> str:  # noqa: N802
+    def _print_Symbol(self, symbol: sympy.Symbol) -> str:  # noqa: N802  # SymPy's naming
         return str(symbol.name)
 
 

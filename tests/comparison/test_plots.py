@@ -8,7 +8,7 @@ from adaptsample import Box, Sampler
 from adaptsample.comparison.plots import plot_run
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
 from adaptsample.problems import problem
-from tests.conftest import Plane
+from benchmarks._referee import Plane
 
 
 def _free(d: int) -> FunctionOracle:

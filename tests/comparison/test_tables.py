@@ -4,7 +4,7 @@ from typing import Any
 from adaptsample import Sampler
 from adaptsample.comparison.tables import markdown, rows
 from adaptsample.oracles import ExpressionOracle
-from tests.conftest import Plane
+from benchmarks._referee import Plane
 
 
 def _run(path: Path, **settings: Any) -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from adaptsample import Box, Sampler
 from adaptsample.oracles import Finite, SupportsExact, TableOracle
-from adaptsample.pool import nearest_rows, without_rows
+from adaptsample.pool import is_among, nearest_rows
 from adaptsample.registry import describe, strategies
-from tests.conftest import Plane
+from benchmarks._referee import Plane
 
 CSV = """\
 age,bmi,smoker,charges,note
@@ -276,5 +276,5 @@ def test_nearest_rows_are_different_and_nearest_in_turn(n: int, m: int, seed: in
     for point, row in zip(wanted, chosen, strict=False):
         distance = (box.to_unit(left) - box.to_unit(point)).norm(dim=1)
         assert torch.equal(row, left[distance.argmin()])
-        left = without_rows(left, row[None])
+        left = left[~is_among(left, row[None])]
     assert len(left) == m - len(chosen)
