@@ -23,6 +23,7 @@ from adaptsample.evaluation import Question, Status
 from adaptsample.ledger import LedgerError, read
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.spool import Spool, work
+from adaptsample.surrogates import Polynomial
 from adaptsample.workers import Processes
 from benchmarks._referee import Plane
 from tests.conftest import CountingFunction
@@ -98,7 +99,7 @@ def test_a_resumed_run_does_not_fit_what_its_checkpoint_has(tmp_path: Path) -> N
 
         def fit(self, data: Any, *, generator: Any, start: Any = None) -> Any:
             self.fits += 1
-            return Plane().fit(data, generator=generator, start=start)
+            return Polynomial().fit(data, generator=generator, start=start)
 
     counting = Counting()
     _run(tmp_path / "run.jsonl", surrogate=counting, budget=24)

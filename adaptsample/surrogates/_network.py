@@ -44,6 +44,18 @@ class Network:
         """Return the network with other parameters."""
         return replace(self, theta=theta)
 
+    def in_units(self, inputs: Scaling, outputs: Scaling) -> Self:
+        """Return the same function as a network with other scalings, in float64."""
+        theta = self.theta.double().clone()
+        layers = split(theta, list(self.widths))
+        shift = (inputs.shift - self.inputs.shift) / self.inputs.unit
+        layers.biases[0].add_(shift @ layers.weights[0])
+        layers.weights[0].mul_((inputs.unit / self.inputs.unit)[:, None])
+        layers.weights[-1].mul_(self.outputs.unit / outputs.unit)
+        bias = self.outputs.shift - outputs.shift + layers.biases[-1] * self.outputs.unit
+        layers.biases[-1].copy_(bias / outputs.unit)
+        return replace(self, inputs=inputs, outputs=outputs, theta=theta)
+
     def predict(self, x: Points) -> Values:
         """Predict at n points, in the units of the data."""
         scaled = forward(self._layers(), self.activations, self.scaled(x))

@@ -11,6 +11,7 @@ from adaptsample import Box, Dataset, SupportsStd, derive_generator
 from adaptsample.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
 from adaptsample.surrogates._contest import CrossValidates
+from adaptsample.surrogates._scaling import Scaling
 from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
 from adaptsample.training import DivergenceWarning, GradientDescent, LevenbergMarquardt
 from adaptsample.training.gradient_descent import Training
@@ -180,26 +181,56 @@ def test_the_std_and_the_number_of_parameters_are_of_each_output() -> None:
     assert min(model.n_parameters) >= 1
 
 
+def franke_error(model: CalibratedMLPModel) -> float:
+    grid = PROBLEMS["franke"].domain.grid(40)
+    return float((model.predict(grid) - PROBLEMS["franke"](grid)).abs().mean())
+
+
 def test_a_warm_start_follows_new_data() -> None:
-    oracle = PROBLEMS["franke"]
-    grid = oracle.domain.grid(40)
     first = fit_least_squares(QUICK, sample_problem("franke", 60))
     second = fit_least_squares(QUICK, sample_problem("franke", 100), start=first)
-    before, after = ((m.predict(grid) - oracle(grid)).abs().mean() for m in (first, second))
-    assert second.network.inputs is first.network.inputs
-    assert after < 0.5 * before
+    assert franke_error(second) < 0.5 * franke_error(first)
 
 
-def test_a_start_of_another_training_is_refused() -> None:
-    points = data()
-    descended = fit(replace(SHORT, hidden=(8, 8), activation="tanh"), points)
-    with pytest.raises(ValueError, match="continue"):
-        QUICK.fit(points, generator=derive_generator(0, "fit"), start=descended)
-    solved = fit_least_squares(QUICK, points)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_network_that_grew_with_its_data_is_as_good_as_a_new_one(seed: int) -> None:
+    points, grown = sample_problem("peak", 120, seed), None
+    for n in range(8, 121, 8):
+        seen = points.without(torch.arange(n, 120))
+        grown = fit_least_squares(QUICK, seen, start=grown, seed=n)
+    grid = PROBLEMS["peak"].domain.grid(40)
+    models = (grown, fit_least_squares(QUICK, points, seed=seed))
+    errors = [float((m.predict(grid) - PROBLEMS["peak"](grid)).abs().mean()) for m in models if m]
+    assert errors[0] < 2 * errors[1]
+
+
+def test_a_network_that_fits_is_among_those_that_compete() -> None:
+    points = sample_problem("franke", 100)
+    first = fit_least_squares(QUICK, points)
+    brief = replace(QUICK, training=LevenbergMarquardt(starts=2, start_iterations=1, iterations=0))
+    assert franke_error(fit_least_squares(brief, points)) > 10 * franke_error(first)
+    second = fit_least_squares(brief, points, start=first)
+    assert franke_error(second) < 2 * franke_error(first)
+
+
+def test_gradient_descent_refuses_to_continue_least_squares() -> None:
+    solved = fit_least_squares(QUICK, data())
     with pytest.raises(ValueError, match="continue"):
         replace(QUICK, training=SHORT.training).fit(
-            points, generator=derive_generator(0, "fit"), start=solved
+            data(), generator=derive_generator(0, "fit"), start=solved
         )
+
+
+def test_a_network_in_other_units_is_the_same_function() -> None:
+    network = fit(SHORT, data()).network
+    inputs = Scaling(column(0.4, -2.0)[:, 0], column(3.0, 0.1)[:, 0])
+    outputs = Scaling(column(-5.0, 1e3)[:, 0], column(7.0, 1e-3)[:, 0])
+    other = network.in_units(inputs, outputs)
+    assert other.inputs is inputs
+    assert other.outputs is outputs
+    torch.testing.assert_close(
+        other.predict(probes()), network.predict(probes()), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_least_squares_in_single_precision_are_refused() -> None:
