@@ -23,7 +23,7 @@ from adaptsample.evaluation import Question, Status
 from adaptsample.ledger import LedgerError, read
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.spool import Spool, work
-from adaptsample.surrogates import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.workers import Processes
 from benchmarks._referee import Plane
 from tests.conftest import CountingFunction
