@@ -69,6 +69,7 @@ class Worker:
         try:
             process, connection = self._running()
             connection.send_bytes(message)
+            _receive(process, connection, None)  # once it has imported what the call needs
             ok, result = cloudpickle.loads(_receive(process, connection, timeout))
         except OverdueError:
             self.kill()
@@ -214,14 +215,17 @@ def serve(connection: _Connection) -> None:
         signal.signal(signal.SIGTERM, stop)
         connection.send_bytes(b"ready")
         while not stopping:
-            connection.send_bytes(_answer(connection.recv_bytes()))
+            connection.send_bytes(_answer(connection.recv_bytes(), connection))
     except (EOFError, OSError, StoppedError):  # whoever asked is gone; what was found is on disk
         return
 
 
-def _answer(message: bytes) -> bytes:
+def _answer(message: bytes, connection: _Connection) -> bytes:
     try:
-        timeout, function, arguments = cloudpickle.loads(message)
+        try:
+            timeout, function, arguments = cloudpickle.loads(message)
+        finally:
+            connection.send_bytes(b"begun")
         # in case that nobody else is there any more to end it
         watch = threading.Timer((timeout or 0.0) + _GRACE, _end_own_group)
         if timeout is not None:

@@ -327,7 +327,7 @@ def test_a_timeout_is_a_failed_evaluation(tmp_path: Path) -> None:
         tmp_path / "run.jsonl",
         oracle=FunctionOracle(hangs, BOX),
         strategy="sobol",
-        timeout=0.3,
+        timeout=2.0,
         budget=10,
     )
     assert run is not None

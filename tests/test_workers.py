@@ -29,6 +29,15 @@ def test_a_function_of_the_test_runs_elsewhere(workers: Processes) -> None:
     assert group == process  # a process group of its own
 
 
+def test_the_time_to_import_what_is_called_is_not_the_call_s() -> None:
+    class SlowToLoad:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (lambda: time.sleep(3) or abs), ()
+
+    with Processes(1) as executor:
+        assert executor.submit_within(2.0, SlowToLoad(), -5).result() == 5  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_worker_that_dies_fails_its_call_and_no_other(
     workers: Processes, number: signal.Signals

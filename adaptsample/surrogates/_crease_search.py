@@ -99,7 +99,7 @@ class Search:
                 for level, theta, basis in zip(seed.levels, thetas, problem.inner, strict=False):
                     theta[start] = level @ basis.q
             found += self._halve(problem, torch.cat(thetas, dim=1), signs)
-            if found and (found[-1].is_exact or self.deadline.is_over):
+            if any(crease.is_exact for crease in found) or (found and self.deadline.is_over):
                 break
         return sorted(found or [self._constant()], key=lambda crease: crease.score)
 

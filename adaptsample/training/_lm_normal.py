@@ -97,8 +97,9 @@ def lower_gram(matrix: Tensor) -> Tensor:
     n_columns = matrix.size(1)
     gram = torch.empty([n_columns, n_columns], dtype=matrix.dtype)
     for start in range(0, n_columns, block):
-        end = min(start + block, n_columns)
-        torch.mm(matrix[:, start:end].t(), matrix[:, :end], out=gram[start:end, :end])
+        width = min(block, n_columns - start)
+        rows, columns = matrix.narrow(1, start, width), matrix.narrow(1, 0, start + width)
+        torch.mm(rows.t(), columns, out=gram.narrow(0, start, width).narrow(1, 0, start + width))
     return gram
 
 
@@ -132,8 +133,8 @@ def factorise(normal: Normal, damping: float) -> tuple[System, bool]:
 def solve(system: System, rows: Tensor, pull: Tensor) -> Tensor:
     """Return (J^T J + diag(a) + lambda I)^-1 (J^T rows + pull)."""
     jacobian, damping = system.normal.jacobian.matrix, system.damping
-    diagonal = system.normal.precision + damping
     if system.normal.dual:
+        diagonal = system.normal.precision + damping
         shrink, direct = damping / diagonal, pull / diagonal
         right = rows - torch.mv(jacobian, direct)
         y = back_substitute(system, right)
@@ -143,7 +144,8 @@ def solve(system: System, rows: Tensor, pull: Tensor) -> Tensor:
         return direct + shrink * torch.mv(jacobian.t(), y)
     x = back_substitute(system, torch.mv(jacobian.t(), rows) + pull)
     if system.refined:
-        left = torch.mv(jacobian.t(), rows - torch.mv(jacobian, x)) + pull - diagonal * x
+        left = torch.mv(jacobian.t(), rows - torch.mv(jacobian, x)) + pull
+        left = left - (system.normal.precision + damping) * x
         x = x + back_substitute(system, left)
     return x
 

@@ -81,7 +81,7 @@ def bent(step: Tensor, acceleration: Tensor) -> Tensor:
     """Return the step with the acceleration, as far as the expansion can be trusted."""
     max_bend = 0.75  # largest 2 |acceleration| / |v|
     if 2 * float(acceleration.norm()) < max_bend * float(step.norm()):
-        return step + 0.5 * acceleration
+        return torch.add(step, acceleration, alpha=0.5)
     return step
 
 
@@ -108,15 +108,17 @@ def make_solver(evaluate: Evaluate, differentiate: Differentiate) -> Iterate:
         cost, damping, growth = state.cost, state.damping, state.growth
         done, n_calm, n_done = state.done, state.n_calm, 0
         losses: list[float] = []
+        no_pull = torch.zeros_like(theta)
         here = evaluate(theta, problem)
         while n_done < n_iterations and not done:
             residual, jacobian = here.residual, differentiate(theta, problem, here)
             prior = reestimate(prior, residual, jacobian, theta, state.n_iterations + n_done)
             precision = prior.precision
             pull = precision * theta
-            cost = float(residual.dot(residual) + pull.dot(theta))
+            square = float(residual.dot(residual))
+            losses.append(square / residual.numel())
+            cost = square + float(pull.dot(theta))
             gradient = torch.mv(jacobian.matrix.t(), residual) + pull
-            losses.append(float(residual.dot(residual)) / residual.numel())
             n_done += 1
             small = stop.gradient * float(jacobian.matrix.norm()) * cost**0.5
             if float(gradient.norm()) <= small:
@@ -130,11 +132,10 @@ def make_solver(evaluate: Evaluate, differentiate: Differentiate) -> Iterate:
                 if solvable:
                     step = -solve(system, residual, pull)
                     slope = torch.mv(jacobian.matrix, step)
-                    weights = precision + 2 * damping
-                    predicted = float(slope.dot(slope) + (weights * step).dot(step))
-                    ahead = evaluate(theta + probe * step, problem).residual
+                    predicted = damping * float(step.dot(step)) - float(gradient.dot(step))
+                    ahead = evaluate(torch.add(theta, step, alpha=probe), problem).residual
                     second = (2 / probe) * ((ahead - residual) / probe - slope)
-                    trial = theta + bent(step, -solve(system, second, torch.zeros_like(pull)))
+                    trial = theta + bent(step, -solve(system, second, no_pull))
                     there = evaluate(trial, problem)
                     rows = there.residual
                     trial_cost = float(rows.dot(rows) + (precision * trial).dot(trial))
