@@ -73,7 +73,7 @@ def split(theta: Tensor, widths: list[int]) -> Layers:
     weights: list[Tensor] = []
     for i in range(len(widths) - 1):
         weights.append(parts[2 * i].view(widths[i], widths[i + 1]))
-    return Layers(weights, parts[1::2])
+    return Layers(weights, list(parts[1::2]))
 
 
 def activate(

@@ -15,6 +15,7 @@ from adaptsample.surrogates._crease_fit import Problem, Structure
 from adaptsample.surrogates._crease_fitted import finish
 from adaptsample.surrogates._crease_forms import FORMS, Kind
 from adaptsample.surrogates._crease_minimise import jacobian_of, make_minimiser, make_residuals
+from adaptsample.surrogates._crease_search import Search
 from adaptsample.surrogates.crease import Crease, CreaseModel
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
@@ -55,6 +56,19 @@ def test_a_quartic_crease_is_found_to_rounding_from_sixty_points(seed: int):
     model = fit(sample(quartic, 60, seed), seed=seed)
     assert max_error(model, quartic) < 1e-10
     assert model.n_parameters[0] < 42
+
+
+def test_the_search_ends_with_the_first_basis_that_is_exact(monkeypatch: pytest.MonkeyPatch):
+    posed = []
+    pose = Search._pose
+
+    def noted(search: Search, structure: Structure) -> Problem | None:
+        posed.append(structure)
+        return pose(search, structure)
+
+    monkeypatch.setattr(Search, "_pose", noted)
+    fit(sample(quartic, 60))
+    assert posed[-1] == Structure.isotropic("total", (2, 4), 2)
 
 
 @pytest.mark.parametrize(
