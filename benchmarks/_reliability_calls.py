@@ -17,9 +17,19 @@ import torch
 from adaptsample import RunFailedError, Sampler
 from adaptsample.evaluation import Status
 from adaptsample.oracles import FunctionOracle
-from adaptsample.registry import strategies
+from adaptsample.registry import strategies, surrogates
 from adaptsample.workers import Processes
 from benchmarks._referee import BOX, Plane, Refereed
+
+SURROGATES = {
+    "auto": "auto(transforms=('identity',), seconds=0.1)",
+    "committee": "committee(n_members=2, surrogate=mlp(hidden=(4,), training=levenberg_marquardt("
+    "starts=1, start_iterations=5, iterations=5)))",
+    "crease": "crease(n_starts=4, n_climbs=1, seconds=0.1)",
+    "jump": "jump(seconds=0.1)",
+    "mlp": "mlp(hidden=(4,), training=gradient_descent(steps=20, continued_steps=5))",
+}
+"""Quick forms of surrogates; the others are quick as they are."""
 
 BAD_ANSWERS: dict[str, Callable[[Any], Any]] = {
     "None": lambda x: None,
@@ -46,14 +56,13 @@ BAD_ANSWERS: dict[str, Callable[[Any], Any]] = {
 
 
 def answers(folder: Path, quick: bool) -> tuple[str, str]:
-    """Answer with what is no number, against every strategy and cheap surrogates."""
+    """Answer with what is no number, against every strategy and every surrogate."""
     del folder
-    surrogates = ["polynomial", "gaussian_process", "mlp(hidden=(4,), training=gradient_descent())"]
-    surrogates[2] = surrogates[2].replace("()", "(steps=20, continued_steps=5)", 1)
+    forms = ["polynomial"] if quick else [SURROGATES.get(name, name) for name in surrogates()]
     n_runs = n_failed = 0
     for bad in BAD_ANSWERS.values():
         for strategy in strategies():
-            for surrogate in surrogates[: 1 if quick else 3]:
+            for surrogate in forms:
 
                 def function(x: Any, bad: Callable[[Any], Any] = bad) -> Any:
                     return bad(x) if x[0, 0] < 0.3 else np.sin(3 * x).prod(axis=1)
@@ -73,7 +82,7 @@ def answers(folder: Path, quick: bool) -> tuple[str, str]:
             assert "10 x" in str(error)
     return (
         f"{len(BAD_ANSWERS)} kinds of bad answers x {len(strategies())} strategies x "
-        f"{len(surrogates[: 1 if quick else 3])} surrogates",
+        f"{len(forms)} surrogates",
         f"{n_runs} runs to the end, {n_failed} failed evaluations recorded and none trained on; "
         f"{len(BAD_ANSWERS)} runs in which everything fails end with the reasons counted",
     )

@@ -21,6 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
 
 from benchmarks._reliability_calls import answers, exceptions, hangs, poison
+from benchmarks._reliability_executors import executors
 from benchmarks._reliability_load import scaling, soak
 from benchmarks._reliability_processes import dask, kills, orphans, workers
 from benchmarks._reliability_records import coordinators, disk, flips, readers, rounds, torn
@@ -39,7 +40,7 @@ EXPERIMENTS: dict[str, Callable[[Path, bool], tuple[str, str]]] = {
     experiment.__name__: experiment
     for experiment in (
         *(kills, orphans, torn, flips, rounds, disk, coordinators, readers, answers, exceptions),
-        *(hangs, workers, poison, dask, soak, scaling),
+        *(hangs, workers, poison, dask, executors, soak, scaling),
     )
 }
 
