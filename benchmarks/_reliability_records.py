@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,7 +19,7 @@ import torch
 
 from adaptsample import Run, Sampler, checkpoint, ledger
 from adaptsample.ledger import Ledger, LedgerError, read
-from benchmarks._referee import Job, noted
+from benchmarks._referee import Job, noted, table
 
 
 def torn(folder: Path, quick: bool) -> tuple[str, str]:
@@ -141,6 +142,68 @@ def _killed_at(job: Job, k: int) -> None:
         job.run(kill)
         os._exit(0)
     os.waitpid(child, 0)
+
+
+class _Platter:
+    """What a power failure would leave: contents as of their last fsync, names as of the folder's.
+
+    Linux keeps a new or changed name for certain only once the folder is fsynced.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[Path, bytes] = {}
+        self._nameless: dict[int, bytes] = {}  # by inode, in folders not fsynced since
+
+    def fsync(self, file: int) -> None:
+        """Note what an fsync makes last, and make it."""
+        _fsync(file)
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        if path.is_dir():
+            inodes = {p.stat().st_ino: p for p in path.iterdir()}
+            for inode in self._nameless.keys() & inodes.keys():
+                self.files[inodes[inode]] = self._nameless.pop(inode)
+        elif path in self.files:
+            self.files[path] = path.read_bytes()
+        else:
+            self._nameless[path.stat().st_ino] = path.read_bytes()
+
+
+_fsync = os.fsync
+
+
+def power(folder: Path, quick: bool) -> tuple[str, str]:
+    """Cut the power at every moment: keep only what was fsynced, and resume from that."""
+    whole = Job(
+        folder / "whole", 12 if quick else 40, settings=(("batch_size", 4),), log_folder=folder
+    )
+    folder.mkdir()
+    expected = table(whole.run_file) if whole.run() else []
+    job, platter = replace(whole, folder=folder / "run"), _Platter()
+    left: list[tuple[int, bytes]] = []
+
+    def look(sampler: Sampler) -> None:
+        left.append((int(sampler.n_evaluations), platter.files[job.run_file]))
+
+    with mock.patch("os.fsync", platter.fsync):
+        job.run(look)
+    lost = equal = 0
+    for i, (acknowledged, content) in enumerate(left):
+        after = replace(whole, folder=folder / str(i))
+        after.folder.mkdir()
+        after.run_file.write_bytes(content)
+        before = noted(after.log).total()
+        lost += acknowledged - len(read(after.run_file).evaluations)
+        after.run()
+        equal += table(after.run_file) == expected
+        assert noted(after.log).total() - before == whole.budget - acknowledged
+    assert lost == 0
+    assert equal == len(left)
+    return (
+        f"the power cut at {len(left)} moments of a run of {whole.budget}: of each file what was "
+        "fsynced is left, and its name if the folder was; then resumed",
+        f"{lost} acknowledged results lost, {equal} of {len(left)} tables equal to the "
+        "uninterrupted one, nothing paid twice",
+    )
 
 
 def disk(folder: Path, quick: bool) -> tuple[str, str]:

@@ -24,7 +24,15 @@ from benchmarks._reliability_calls import answers, exceptions, hangs, poison
 from benchmarks._reliability_executors import executors
 from benchmarks._reliability_load import scaling, soak
 from benchmarks._reliability_processes import dask, kills, orphans, workers
-from benchmarks._reliability_records import coordinators, disk, flips, readers, rounds, torn
+from benchmarks._reliability_records import (
+    coordinators,
+    disk,
+    flips,
+    power,
+    readers,
+    rounds,
+    torn,
+)
 
 TABLE = Path(__file__).parents[1] / "results" / "reliability.md"
 HEAD = """# Reliability
@@ -39,7 +47,19 @@ its own, which is compared with the run file.
 EXPERIMENTS: dict[str, Callable[[Path, bool], tuple[str, str]]] = {
     experiment.__name__: experiment
     for experiment in (
-        *(kills, orphans, torn, flips, rounds, disk, coordinators, readers, answers, exceptions),
+        *(
+            kills,
+            orphans,
+            torn,
+            flips,
+            power,
+            rounds,
+            disk,
+            coordinators,
+            readers,
+            answers,
+            exceptions,
+        ),
         *(hangs, workers, poison, dask, executors, soak, scaling),
     )
 }
