@@ -26,11 +26,12 @@ GOOD, NOISY = 1e-5, 0.5
 the noise seen is at least this share of them, and they of the noise."""
 
 BOLD_FACTOR, FREE_FACTOR = 2.0, 1.5
-"""How much dearer the errors of bold members are, and of others without a prior: their search has
+"""How much dearer the errors of bold members are, and of others without a prior whose search has
 seen the points that were then held out."""
 
-TRIAL_FACTOR = 1.5
-"""How much better a bold member must be in its trial."""
+TRIAL_FACTOR, FAR = 1.5, 10.0
+"""How much better a doubtful member must be in its trial, and how much better than a jump it must
+seem to need none."""
 
 N_FOLDS, N_TRIALS = 5, 2
 """In how many parts data are cut for cross-validation, and how many of them a trial takes."""
@@ -73,6 +74,15 @@ class Swings(Model, Protocol):
 
 
 @runtime_checkable
+class Refits(Model, Protocol):
+    """A model whose held-out residuals may be those of fits that did not know the points at all."""
+
+    @property
+    def is_refitted(self) -> tuple[bool, ...]:
+        """Whether they are, for each output."""
+
+
+@runtime_checkable
 class Doubts(Model, Protocol):
     """A model that may have been fitted more than once."""
 
@@ -112,6 +122,7 @@ class Candidate:
     residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread, as large as feared
     score: Score
     is_found_again: bool  # by another fit, whose distance its error accounts for
+    is_refitted: bool  # held-out residuals are of fits that did not know the points at all
 
     @property
     def key(self) -> tuple[str, Transform]:
@@ -128,7 +139,7 @@ class Candidate:
         """How much dearer its errors are than they look."""
         if self.member.is_bold:
             return BOLD_FACTOR
-        return 1.0 if self.member.has_prior else FREE_FACTOR
+        return 1.0 if self.member.has_prior or self.is_refitted else FREE_FACTOR
 
     @property
     def is_exact(self) -> bool:
@@ -177,12 +188,14 @@ class Outcome:
         weights: of the committee's members in the prediction, not negative, with sum 1.
         scores: how every candidate did, in the order in which they were tried.
         n_searched: number of points at the last search of the whole portfolio.
+        proven: members that stood a trial.
     """
 
     committee: tuple[Candidate, ...]
     weights: Float[Tensor, " m"]
     scores: tuple[Score, ...]
     n_searched: int
+    proven: frozenset[str]
 
     @property
     def winner(self) -> Candidate:
@@ -223,13 +236,13 @@ class Contest:
         legal = (Transform.legal(name, data.y[:, 0]) for name in transforms)
         self.transforms = [transform for transform in legal if transform is not None]
         self.candidates: list[Candidate] = []
-        self.proven: frozenset[str] = frozenset()  # bold members that stood their trial before
+        self.proven: frozenset[str] = frozenset()  # members that stood their trial, also before
 
     def run(self, previous: Outcome | None) -> Outcome:
         """Refit what won before; search where that does not suffice."""
         n_searched = len(self.data)
         if previous is not None:
-            self.proven = frozenset(c.member.name for c in previous.committee if c.member.is_bold)
+            self.proven = previous.proven
         for candidate in () if previous is None else previous.committee[:MAX_CONTINUED]:
             self._continue(candidate)
         if previous is None or self._is_due(previous):
@@ -238,7 +251,7 @@ class Contest:
             n_searched = previous.n_searched
         committee, weights = self._committee()
         scores = tuple(candidate.score for candidate in self.candidates)
-        return Outcome(committee, weights, scores, n_searched)
+        return Outcome(committee, weights, scores, n_searched, self.proven)
 
     def _is_due(self, previous: Outcome) -> bool:
         if not self.candidates or len(self.data) >= GROWTH * previous.n_searched:
@@ -256,40 +269,58 @@ class Contest:
                     self._try(member, n_deepened=1)
 
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
-        """Return the best candidate and those near it, a bold one only if it stands its trial.
+        """Return the best candidate and those near it, a doubtful one only if it stands its trial.
 
         A bold member that was found from several starts has stood it: they agree everywhere.
         Errors that are mostly noise tell no candidates apart, and without a prior some fit it.
         """
         ranked = self._ranked()
-        trusted = [c for c in ranked if not c.member.is_bold or c.member.name in self.proven]
-        bolder = (c for c in ranked if c not in trusted and c.rank < trusted[0].rank)
-        stood = (c for c in bolder if c.is_found_again or self._repeats(c, trusted[0]))
-        bold = next(stood, None)
-        trusted = trusted if bold is None else [bold, *trusted]
+        doubtful = self._doubtful(ranked)
+        trusted = [c for c in ranked if c not in doubtful]
+        better = (c for c in doubtful if c.rank < trusted[0].rank)
+        stood = (c for c in better if c.is_found_again or self._repeats(c, trusted[0]))
+        best = next(stood, None)
+        if best is not None:
+            self.proven |= {best.member.name}
+            trusted = [best, *trusted]
         near = [c for c in trusted if c.rank <= COMMITTEE_FACTOR * trusted[0].rank]
         if any(c.sees(trusted[0]) for c in near):
             near = [c for c in near if c.member.has_prior and c.transform.name == "identity"]
         committee = tuple(near[:MAX_COMMITTEE])
         return committee, _stacked(committee)
 
-    def _repeats(self, bold: Candidate, than: Candidate) -> bool:
-        """Tell whether a bold member repeats its success, found afresh from a part of the data.
+    def _doubtful(self, ranked: Sequence[Candidate]) -> list[Candidate]:
+        """Return the candidates that have to stand a trial.
+
+        These are the bold ones. Where a jump was found, they are also all that seem better than it
+        but not by far: a steep slope remembers where the jump was when its points are held out.
+        """
+        jump = next((c for c in ranked if c.is_refitted), None)
+        limit = -inf if jump is None else jump.rank
+        return [
+            c
+            for c in ranked
+            if c.member.name not in self.proven
+            and (c.member.is_bold or limit / FAR < c.rank < limit)
+        ]
+
+    def _repeats(self, doubtful: Candidate, than: Candidate) -> bool:
+        """Tell whether a member repeats its success, found afresh from a part of the data.
 
         Cross-validation keeps to the crease that all data led to; here also the crease must be
         found without the points that are then foretold. Parts count by the logarithm of what is
         gained: a search may fail once, but does not succeed by chance.
         """
         fold, rival = self._folds(), than.residuals.abs()
-        z = Dataset(self.data.x, bold.transform.forward(self.data.y))
+        z = Dataset(self.data.x, doubtful.transform.forward(self.data.y))
         gains = []
         for k in range(N_TRIALS):
             held = fold == k
             part = z.without(held.nonzero()[:, 0])
-            model = bold.member.draft.fit(part, generator=self.generator)
-            if bold.member.final is not None:
-                model = bold.member.final.fit(part, generator=self.generator, start=model)
-            prediction = bold.transform.inverse(model.predict(z.x[held]))
+            model = doubtful.member.draft.fit(part, generator=self.generator)
+            if doubtful.member.final is not None:
+                model = doubtful.member.final.fit(part, generator=self.generator, start=model)
+            prediction = doubtful.transform.inverse(model.predict(z.x[held]))
             error = float(self._relative(self.data.y[held] - prediction).abs().mean())
             gains.append(log(float(rival[held].mean()) + EXACT) - log(error + EXACT))
         return sum(gains) / N_TRIALS > log(TRIAL_FACTOR)
@@ -360,7 +391,8 @@ class Contest:
         in_z, n_parameters = self._judge(recipe, model, z)
         swing = model.swings[0] if isinstance(model, Swings) else 1.0
         residuals = swing * self._relative(y - transform.inverse(z.y - in_z))
-        share = 0.0 if member.has_prior else n_parameters / len(y)
+        is_refitted = isinstance(model, Refits) and model.is_refitted[0]
+        share = 0.0 if member.has_prior or is_refitted else n_parameters / len(y)
         penalty = 1 + 4 * max(0.0, share - 0.5)
         error = penalty * float(residuals.abs().mean())
         doubt = model.doubts[0] if isinstance(model, Doubts) else nan
@@ -368,7 +400,14 @@ class Contest:
             residuals, error = residuals * (doubt / max(error, EXACT)), doubt
         score = Score(member.name, transform.name, error, n_parameters)
         candidate = Candidate(
-            member, transform, model, spread_of(z.y), residuals, score, not isnan(doubt)
+            member,
+            transform,
+            model,
+            spread_of(z.y),
+            residuals,
+            score,
+            not isnan(doubt),
+            is_refitted,
         )
         self.candidates.append(candidate)
         return candidate

@@ -103,14 +103,14 @@ class FittedJump:
 def _expected_error(
     sides: Sides, boundary: Boundary, u: Points, generator: Generator
 ) -> Float[Tensor, ""]:
-    """Return the mean error that two members expect of each other, all over the box.
+    """Return the mean error of the prediction, all over the box, if one of the members is right.
 
     Few points lie near a boundary, so that cross-validation sees by luck too little of this.
     """
     anywhere = 2 * torch.rand(1024, u.shape[1], dtype=u.dtype, generator=generator) - 1
     votes = boundary.votes(anywhere).mean(dim=0)
     height = sides.height(anywhere).abs().clamp(max=float(sides.height(u).abs().max()))
-    return (2 * votes * (1 - votes) * height).mean()
+    return ((boundary.side(anywhere) - votes).abs() * height).mean()
 
 
 @final

@@ -96,6 +96,14 @@ class JumpModel:
         """Whether a jump was found in each output."""
         return tuple(isinstance(solution, FittedJump) for solution in self.solutions)
 
+    @property
+    def is_refitted(self) -> tuple[bool, ...]:
+        """Whether held-out residuals are of fits that did not know the points, for each output.
+
+        Those of a polynomial, where no jump was found, are not: all points chose its basis.
+        """
+        return self.has_jump
+
     def labels(self, data: Dataset, k: int) -> list[Tensor]:
         """Return labels of other points, (n,) bool: by the boundary, and by the side that fits."""
         solution = self.solutions[k]

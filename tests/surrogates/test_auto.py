@@ -14,6 +14,7 @@ from adaptsample.domain import Box
 from adaptsample.randomness import derive_generator
 from adaptsample.surrogates._transforms import MARGIN, Transform
 from adaptsample.surrogates.auto import TRANSFORMS, Auto, AutoModel
+from adaptsample.surrogates.jump import Jump
 from adaptsample.surrogates.member import Member
 from adaptsample.surrogates.polynomial import Polynomial
 
@@ -224,6 +225,50 @@ def test_a_bold_member_that_deceives_itself_does_not_stand_its_trial():
     model = fit(data, Auto(members=members, transforms=("identity",)))
     assert [score.error for score in model.scores[0]][1] == 0
     assert [c.member.name for c in model.outcomes[0].committee] == ["polynomial"]
+
+
+@dataclass(frozen=True)
+class Claims:
+    """A recipe that claims an error, in spreads, and knows the nearest values."""
+
+    error: float
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "ClaimsModel":
+        del generator, start
+        return ClaimsModel(data, self.error)
+
+
+@dataclass(frozen=True)
+class ClaimsModel:
+    data: Dataset
+    error: float
+    n_parameters: tuple[int, ...] = (1,)
+
+    def held_out_residuals(self, *, generator: Generator) -> Tensor:
+        del generator
+        return torch.full_like(self.data.y, self.error * float(self.data.y.std(correction=0)))
+
+    def predict(self, x: Tensor) -> Tensor:
+        return NearestModel(self.data).predict(x)
+
+
+@pytest.mark.parametrize(
+    ("has_jump", "error", "winner"),
+    [(True, 0.02, "jump"), (True, 1e-4, "other"), (False, 0.02, "other")],
+)
+def test_where_a_jump_was_found_others_must_foretell_it(has_jump: bool, error: float, winner: str):
+    def jumps(x: Tensor) -> Tensor:
+        return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
+
+    def waves(x: Tensor) -> Tensor:
+        return torch.sin(20 * x[:, :1] * x[:, 1:])
+
+    data = sample(jumps if has_jump else waves, 60)
+    members = (Member("jump", Jump()), Member("other", Claims(error), has_prior=True))
+    model = fit(data, Auto(members=members, transforms=("identity",)))
+    jump, other = model.scores[0]
+    assert other.error < jump.error
+    assert model.outcomes[0].winner.member.name == winner
 
 
 def test_a_bold_member_that_stood_its_trial_is_refitted_on_its_own():
