@@ -28,7 +28,7 @@ import cloudpickle
 
 T = TypeVar("T")
 _Connection: TypeAlias = "Connection[Any, Any]"
-_GRACE = 4.0  # seconds between asking a process group to end and ending it
+_GRACE = 3.0  # seconds between asking a process group to end and ending it
 _GLANCE = 0.2  # seconds between two looks at whether a silent worker is alive
 _START = (
     "import sys; from multiprocessing.connection import Connection;"
