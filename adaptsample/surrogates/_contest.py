@@ -30,8 +30,8 @@ BOLD_FACTOR, FREE_FACTOR = 2.0, 1.5
 seen the points that were then held out."""
 
 TRIAL_FACTOR, FAR = 1.5, 10.0
-"""How much better a doubtful member must be in its trial, and how much better than a jump it must
-seem to need none."""
+"""How much better a bold member must be in its trial, and how much better than a jump any member
+must seem to need none."""
 
 N_FOLDS, N_TRIALS = 5, 2
 """In how many parts data are cut for cross-validation, and how many of them a trial takes."""
@@ -188,7 +188,7 @@ class Outcome:
         weights: of the committee's members in the prediction, not negative, with sum 1.
         scores: how every candidate did, in the order in which they were tried.
         n_searched: number of points at the last search of the whole portfolio.
-        proven: members that stood a trial.
+        proven: bold members that stood their trial.
     """
 
     committee: tuple[Candidate, ...]
@@ -236,7 +236,7 @@ class Contest:
         legal = (Transform.legal(name, data.y[:, 0]) for name in transforms)
         self.transforms = [transform for transform in legal if transform is not None]
         self.candidates: list[Candidate] = []
-        self.proven: frozenset[str] = frozenset()  # members that stood their trial, also before
+        self.proven: frozenset[str] = frozenset()  # bold members that stood their trial
 
     def run(self, previous: Outcome | None) -> Outcome:
         """Refit what won before; search where that does not suffice."""
@@ -269,61 +269,76 @@ class Contest:
                     self._try(member, n_deepened=1)
 
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
-        """Return the best candidate and those near it, a doubtful one only if it stands its trial.
+        """Return the best candidate and those near it, a bold one only if it stands its trial.
 
         A bold member that was found from several starts has stood it: they agree everywhere.
         Errors that are mostly noise tell no candidates apart, and without a prior some fit it.
         """
         ranked = self._ranked()
-        doubtful = self._doubtful(ranked)
-        trusted = [c for c in ranked if c not in doubtful]
-        better = (c for c in doubtful if c.rank < trusted[0].rank)
-        stood = (c for c in better if c.is_found_again or self._repeats(c, trusted[0]))
-        best = next(stood, None)
-        if best is not None:
-            self.proven |= {best.member.name}
-            trusted = [best, *trusted]
+        trusted = self._trusted(ranked)
+        bolder = (c for c in ranked if self._is_bold(c) and c.rank < trusted[0].rank)
+        stood = (c for c in bolder if c.is_found_again or self._repeats(c, trusted[0]))
+        bold = next(stood, None)
+        if bold is not None:
+            self.proven |= {bold.member.name}
+            trusted = [bold, *trusted]
         near = [c for c in trusted if c.rank <= COMMITTEE_FACTOR * trusted[0].rank]
         if any(c.sees(trusted[0]) for c in near):
             near = [c for c in near if c.member.has_prior and c.transform.name == "identity"]
         committee = tuple(near[:MAX_COMMITTEE])
         return committee, _stacked(committee)
 
-    def _doubtful(self, ranked: Sequence[Candidate]) -> list[Candidate]:
-        """Return the candidates that have to stand a trial.
+    def _is_bold(self, candidate: Candidate) -> bool:
+        return candidate.member.is_bold and candidate.member.name not in self.proven
 
-        These are the bold ones. Where a jump was found, they are also all that seem better than it
-        but not by far: a steep slope remembers where the jump was when its points are held out.
+    def _trusted(self, ranked: Sequence[Candidate]) -> list[Candidate]:
+        """Return those that are not bold, without any that only seem as good as a jump.
+
+        A steep slope remembers where the jump was when points beside it are held out. So where one
+        was found, and nothing is far better, both are found afresh from a part of the data. Those
+        that foretell the rest worse are left out; after one that does better, it is the jump.
         """
-        jump = next((c for c in ranked if c.is_refitted), None)
-        limit = -inf if jump is None else jump.rank
-        return [
-            c
-            for c in ranked
-            if c.member.name not in self.proven
-            and (c.member.is_bold or limit / FAR < c.rank < limit)
-        ]
+        plain = [c for c in ranked if not self._is_bold(c)]
+        jump = next((c for c in plain if c.is_refitted), None)
+        if jump is None or plain[0].rank * FAR < jump.rank:
+            return plain
+        fold, refuted = self._folds(), list[Candidate]()
+        near = (c for c in plain if c is not jump and c.rank < FREE_FACTOR * jump.rank)
+        for rival in near:
+            errors = zip(self._foretell(rival, fold), self._foretell(jump, fold), strict=True)
+            if sum(log(e + EXACT) - log(of_jump + EXACT) for e, of_jump in errors) < 0:
+                return [c for c in plain if c not in refuted and not c.is_refitted]
+            refuted.append(rival)
+        return [c for c in plain if c not in refuted]
 
-    def _repeats(self, doubtful: Candidate, than: Candidate) -> bool:
-        """Tell whether a member repeats its success, found afresh from a part of the data.
+    def _repeats(self, bold: Candidate, than: Candidate) -> bool:
+        """Tell whether a bold member repeats its success, found afresh from a part of the data.
 
         Cross-validation keeps to the crease that all data led to; here also the crease must be
         found without the points that are then foretold. Parts count by the logarithm of what is
         gained: a search may fail once, but does not succeed by chance.
         """
         fold, rival = self._folds(), than.residuals.abs()
-        z = Dataset(self.data.x, doubtful.transform.forward(self.data.y))
-        gains = []
+        gains = [
+            log(float(rival[fold == k].mean()) + EXACT) - log(error + EXACT)
+            for k, error in enumerate(self._foretell(bold, fold))
+        ]
+        return sum(gains) / N_TRIALS > log(TRIAL_FACTOR)
+
+    def _foretell(self, candidate: Candidate, fold: Int64[Tensor, " n"]) -> list[float]:
+        """Return mean errors on some parts of the data, each from a fresh fit to the others."""
+        member, transform = candidate.member, candidate.transform
+        z = Dataset(self.data.x, transform.forward(self.data.y))
+        errors = []
         for k in range(N_TRIALS):
             held = fold == k
             part = z.without(held.nonzero()[:, 0])
-            model = doubtful.member.draft.fit(part, generator=self.generator)
-            if doubtful.member.final is not None:
-                model = doubtful.member.final.fit(part, generator=self.generator, start=model)
-            prediction = doubtful.transform.inverse(model.predict(z.x[held]))
-            error = float(self._relative(self.data.y[held] - prediction).abs().mean())
-            gains.append(log(float(rival[held].mean()) + EXACT) - log(error + EXACT))
-        return sum(gains) / N_TRIALS > log(TRIAL_FACTOR)
+            model = member.draft.fit(part, generator=self.generator)
+            if member.final is not None:
+                model = member.final.fit(part, generator=self.generator, start=model)
+            prediction = transform.inverse(model.predict(z.x[held]))
+            errors.append(float(self._relative(self.data.y[held] - prediction).abs().mean()))
+        return errors
 
     def _folds(self) -> Int64[Tensor, " n"]:
         return torch.randperm(len(self.data), generator=self.generator) % N_FOLDS
