@@ -8,8 +8,8 @@ whose disagreement shows where the choice is still open.
 
 Two safeguards keep flexible members from winning by chance: an error counts for more if there are
 few points per parameter, and a *bold* member (several creases) must stand a trial: found
-afresh from a part of the data it must foretell the rest better than the others do. So must all
-that seem a little better than a jump, where one was found.
+afresh from a part of the data it must foretell the rest better than the others do. A jump and
+those that seem as good as it are compared in that way as well.
 
 In a loop the models near the best are refitted, and the whole portfolio is searched again only
 when the data has grown enough or the refits disappoint.

@@ -1,6 +1,7 @@
 """The automatic choice, and output transforms."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -269,6 +270,37 @@ def test_where_a_jump_was_found_others_must_foretell_it(has_jump: bool, error: f
     jump, other = model.scores[0]
     assert other.error < jump.error
     assert model.outcomes[0].winner.member.name == winner
+
+
+@dataclass(frozen=True)
+class Knows:
+    """A recipe that knows a function, and claims an error all the same, in spreads."""
+
+    function: Callable[[Tensor], Tensor]
+    error: float
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "KnowsModel":
+        del generator, start
+        return KnowsModel(data, self.error, function=self.function)
+
+
+@dataclass(frozen=True)
+class KnowsModel(ClaimsModel):
+    function: Callable[[Tensor], Tensor] = torch.sin
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def test_a_jump_that_others_foretell_better_is_none():
+    def jumps(x: Tensor) -> Tensor:
+        return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
+
+    members = (Member("jump", Jump()), Member("other", Knows(jumps, 0.05), has_prior=True))
+    model = fit(sample(jumps, 60), Auto(members=members, transforms=("identity",)))
+    jump, other = model.scores[0]
+    assert jump.error < 1.5 * other.error
+    assert [c.member.name for c in model.outcomes[0].committee] == ["other"]
 
 
 def test_a_bold_member_that_stood_its_trial_is_refitted_on_its_own():
