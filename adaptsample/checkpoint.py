@@ -1,7 +1,7 @@
 """The last fitted model on disk, so that a resumed run need not fit again.
 
-A model is a tree: frozen dataclasses, named tuples and partial functions of features, whose leaves
-are tensors, numbers and text.
+A model is a tree: frozen dataclasses, named tuples, functions of the surrogates and partial ones,
+whose leaves are tensors, numbers and text.
 Tensors go into a safetensors file, the rest into its header as JSON, with a hash over everything.
 Nothing is unpickled, and only classes of this library and of the surrogate's own package are made.
 
@@ -112,6 +112,8 @@ def _flattened(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"tuple": _class_name(value), "items": [_flattened(v, tensors) for v in value]}
     if isinstance(value, (list, tuple)):
         return {type(value).__name__: [_flattened(v, tensors) for v in value]}
+    if isfunction(value) and value.__module__.startswith(_FEATURES):
+        return {"function": f"{value.__module__}:{value.__qualname__}"}
     if isinstance(value, partial):
         function = f"{value.func.__module__}:{getattr(value.func, '__qualname__', '')}"
         items = [_flattened(v, tensors) for v in (value.args, *value.keywords.values())]
@@ -137,6 +139,8 @@ def _restored(tree: Any, tensors: Mapping[str, Tensor], packages: set[str]) -> A
         if not (issubclass(cls, tuple) and hasattr(cls, "_fields")):
             raise ValueError(f"{cls} is no named tuple")
         return cls(*items)
+    if "function" in tree:
+        return _function(tree["function"])
     if "partial" in tree:
         args, *values = (_restored(item, tensors, packages) for item in tree["items"])
         return partial(

@@ -19,6 +19,9 @@ MODELS = [
     "polynomial",
     "gaussian_process",
     "committee(surrogate=mlp(hidden=(3,)), n_members=2)",
+    "crease(n_starts=20)",
+    "jump",
+    "auto",
 ]
 
 

@@ -195,7 +195,7 @@ class Outcome:
     weights: Float[Tensor, " m"]
     scores: tuple[Score, ...]
     n_searched: int
-    proven: frozenset[str]
+    proven: tuple[str, ...]
 
     @property
     def winner(self) -> Candidate:
@@ -242,7 +242,7 @@ class Contest:
         """Refit what won before; search where that does not suffice."""
         n_searched = len(self.data)
         if previous is not None:
-            self.proven = previous.proven
+            self.proven = frozenset(previous.proven)
         for candidate in () if previous is None else previous.committee[:MAX_CONTINUED]:
             self._continue(candidate)
         if previous is None or self._is_due(previous):
@@ -251,7 +251,7 @@ class Contest:
             n_searched = previous.n_searched
         committee, weights = self._committee()
         scores = tuple(candidate.score for candidate in self.candidates)
-        return Outcome(committee, weights, scores, n_searched, self.proven)
+        return Outcome(committee, weights, scores, n_searched, tuple(sorted(self.proven)))
 
     def _is_due(self, previous: Outcome) -> bool:
         if not self.candidates or len(self.data) >= GROWTH * previous.n_searched:

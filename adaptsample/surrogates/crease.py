@@ -86,9 +86,9 @@ class Crease:
             deadline = Deadline.after(self.seconds / n_outputs)
             search = self._search(self.kind, u, z[:, k], deadline, generator)
             before = [] if start is None else start.seeds(data.x, k)
-            found = search.continued([seed for seed in before if seed.form is search.form])
+            found = search.continued([seed for seed in before if seed.form == search.form])
             if not any(crease.is_exact for crease in found) and (self.n_starts or not found):
-                smaller = [seed for seed in before if seed.form is not search.form]
+                smaller = [seed for seed in before if seed.form != search.form]
                 found += self._explored(search, smaller)
             solutions.append(self._grown(search, found))
         return CreaseModel(inputs, outputs, data, tuple(solutions))
