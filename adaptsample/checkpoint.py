@@ -113,7 +113,7 @@ def _flattened(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, (list, tuple)):
         return {type(value).__name__: [_flattened(v, tensors) for v in value]}
     if isfunction(value) and value.__module__.startswith(_FEATURES):
-        return {"function": f"{value.__module__}:{value.__qualname__}"}
+        value = partial(value)
     if isinstance(value, partial):
         function = f"{value.func.__module__}:{getattr(value.func, '__qualname__', '')}"
         items = [_flattened(v, tensors) for v in (value.args, *value.keywords.values())]
@@ -139,13 +139,11 @@ def _restored(tree: Any, tensors: Mapping[str, Tensor], packages: set[str]) -> A
         if not (issubclass(cls, tuple) and hasattr(cls, "_fields")):
             raise ValueError(f"{cls} is no named tuple")
         return cls(*items)
-    if "function" in tree:
-        return _function(tree["function"])
     if "partial" in tree:
+        function = _function(tree["partial"])
         args, *values = (_restored(item, tensors, packages) for item in tree["items"])
-        return partial(
-            _function(tree["partial"]), *args, **dict(zip(tree["names"], values, strict=True))
-        )
+        named = dict(zip(tree["names"], values, strict=True))
+        return partial(function, *args, **named) if args or named else function
     cls = _class(tree["class"], packages)
     if not is_dataclass(cls):
         raise ValueError(f"{cls} is no dataclass")
