@@ -31,4 +31,5 @@ def nearest_rows(wanted: Points, pool: Points, domain: Box) -> Points:
 
 def is_among(x: Points, others: Points) -> Bool[Tensor, " n"]:
     """Tell for each of n points whether it is exactly one of the others (m, d)."""
-    return (x[:, None] == others).all(dim=2).any(dim=1)
+    known = set(map(tuple, others.tolist()))  # n x m comparisons would not fit a large pool
+    return torch.tensor([tuple(row) in known for row in x.tolist()], dtype=torch.bool)

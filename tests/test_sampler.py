@@ -25,6 +25,7 @@ from adaptsample.ledger import LedgerError, read
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import make_strategy
 from benchmarks._referee import Plane
+from benchmarks._reliability_calls import BAD_ANSWERS
 from tests.conftest import CountingFunction
 
 FORMULA = "exp(x)*Abs(sin(3*x) - y)"
@@ -412,21 +413,7 @@ def test_asking_for_gradients_of_an_oracle_without_is_refused_before_they_are_pa
     assert len(function.calls) == 10
 
 
-BAD_ANSWERS: dict[str, Callable[[np.ndarray], Any]] = {
-    "none": lambda x: None,
-    "text": lambda x: "1.0",
-    "texts": lambda x: ["a"] * len(x),
-    "complex": lambda x: x[:, 0] + 1j,
-    "two numbers": lambda x: np.ones(len(x) + 1),
-    "two outputs": lambda x: np.ones((len(x), 2)),
-    "scalar of points": lambda x: np.ones((len(x), 1, 1)),
-    "object": lambda x: object(),
-    "nan": lambda x: np.full(len(x), np.nan),
-    "infinity": lambda x: np.full(len(x), np.inf),
-    "minus infinity": lambda x: np.full(len(x), -np.inf),
-    "huge integer": lambda x: [10**400] * len(x),
-    "empty": lambda x: [],
-    "generator": lambda x: (v for v in x),
+RAISES: dict[str, Callable[[np.ndarray], Any]] = {
     "raises": lambda x: 1 / 0,
     "exits": lambda x: (_ for _ in ()).throw(SystemExit("bye")),
     "raises without text": lambda x: (_ for _ in ()).throw(_UnprintableError()),
@@ -439,11 +426,11 @@ class _UnprintableError(Exception):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("kind", BAD_ANSWERS)
+@pytest.mark.parametrize("kind", BAD_ANSWERS | RAISES)
 def test_a_bad_answer_is_a_failed_evaluation_and_its_siblings_are_kept(
     box: Box, kind: str, tmp_path: Path
 ) -> None:
-    bad = BAD_ANSWERS[kind]
+    bad = (BAD_ANSWERS | RAISES)[kind]
 
     def function(x: np.ndarray) -> Any:
         return bad(x) if x[0, 0] < 0.3 else x.sum(axis=1)

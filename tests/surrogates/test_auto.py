@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
 from adaptsample.randomness import derive_generator
+from adaptsample.surrogates._contest import spread_of
 from adaptsample.surrogates._transforms import MARGIN, Transform
 from adaptsample.surrogates.auto import TRANSFORMS, Auto, AutoModel
 from adaptsample.surrogates.jump import Jump
@@ -123,61 +124,53 @@ def test_a_bold_member_must_be_far_better():
 
 
 @dataclass(frozen=True)
-class Doubted:
-    """A recipe that knows all values, but fits them in two ways that are far apart elsewhere."""
+class Claims:
+    """A recipe that claims an error, in spreads; it predicts the nearest value, or by a function.
 
-    doubt: float
+    Another fit of it is at the distance ``doubt``; NaN for none.
+    """
 
-    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "DoubtedModel":
+    error: float = 0.0
+    function: Callable[[Tensor], Tensor] | None = None
+    doubt: float = math.nan
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "ClaimsModel":
         del generator, start
-        return DoubtedModel(data, self.doubt)
+        return ClaimsModel(data, self)
 
 
 @dataclass(frozen=True)
-class DoubtedModel:
+class ClaimsModel:
     data: Dataset
-    doubt: float
+    recipe: Claims
+    n_parameters: tuple[int, ...] = (1,)
 
     @property
     def doubts(self) -> tuple[float, ...]:
-        return (self.doubt,)
+        return (self.recipe.doubt,)
+
+    def held_out_residuals(self, *, generator: Generator) -> Tensor:
+        del generator
+        return torch.full_like(self.data.y, self.recipe.error * spread_of(self.data.y))
 
     def predict(self, x: Tensor) -> Tensor:
-        return NearestModel(self.data).predict(x)
+        if self.recipe.function is not None:
+            return self.recipe.function(x)
+        return self.data.y[torch.cdist(x, self.data.x).argmin(dim=1)]
 
 
 def test_a_member_is_no_better_than_two_fits_of_it_agree():
     data = sample(lambda x: x[:, :1] * x[:, 1:], 40)
-    members = tuple(Member(f"doubt {d}", Doubted(d), has_prior=True) for d in (0.0, 0.7))
+    members = tuple(Member(f"doubt {d}", Claims(0.1, doubt=d), has_prior=True) for d in (0.0, 0.7))
     plain, doubted = fit(data, Auto(members=members, transforms=("identity",))).scores[0]
     assert plain.error < 0.7
     assert doubted.error == pytest.approx(0.7)
 
 
-@dataclass(frozen=True)
-class NearestDoubted:
-    """Like `Nearest`, with another fit at a distance; NaN for none."""
-
-    doubt: float
-
-    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> Any:
-        del generator, start
-        return NearestDoubtedModel(data, self.doubt)
-
-
-@dataclass(frozen=True)
-class NearestDoubtedModel(DoubtedModel):
-    n_parameters: tuple[int, ...] = (1,)
-
-    def held_out_residuals(self, *, generator: Generator) -> Tensor:
-        del generator
-        return torch.zeros_like(self.data.y)
-
-
 @pytest.mark.parametrize(("doubt", "winner"), [(1e-3, "nearest"), (math.nan, "polynomial")])
 def test_a_bold_member_needs_no_trial_only_if_another_fit_is_near(doubt: float, winner: str):
     data = sample(lambda x: torch.sin(20 * x[:, :1] * x[:, 1:]), 60)
-    bold = Member("nearest", NearestDoubted(doubt), is_bold=True)
+    bold = Member("nearest", Claims(doubt=doubt), is_bold=True)
     members = (Member("polynomial", Polynomial()), bold)
     model = fit(data, Auto(members=members, transforms=("identity",)))
     assert model.outcomes[0].winner.member.name == winner
@@ -195,62 +188,12 @@ def test_a_draft_far_ahead_of_all_before_it_is_deepened_at_once(
     assert len(set(tried[:2])) == 2 - n_deepened_at_once
 
 
-@dataclass(frozen=True)
-class Nearest:
-    """A recipe that claims to have no error: it knows its own points, and nothing else."""
-
-    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "NearestModel":
-        del generator, start
-        return NearestModel(data)
-
-
-@dataclass(frozen=True)
-class NearestModel:
-    data: Dataset
-
-    @property
-    def n_parameters(self) -> tuple[int, ...]:
-        return (1,)
-
-    def held_out_residuals(self, *, generator: Generator) -> Tensor:
-        del generator
-        return torch.zeros_like(self.data.y)
-
-    def predict(self, x: Tensor) -> Tensor:
-        return self.data.y[torch.cdist(x, self.data.x).argmin(dim=1)]
-
-
 def test_a_bold_member_that_deceives_itself_does_not_stand_its_trial():
     data = sample(lambda x: torch.sin(20 * x[:, :1] * x[:, 1:]), 60)
-    members = (Member("polynomial", Polynomial()), Member("nearest", Nearest(), is_bold=True))
+    members = (Member("polynomial", Polynomial()), Member("nearest", Claims(), is_bold=True))
     model = fit(data, Auto(members=members, transforms=("identity",)))
     assert [score.error for score in model.scores[0]][1] == 0
     assert [c.member.name for c in model.outcomes[0].committee] == ["polynomial"]
-
-
-@dataclass(frozen=True)
-class Claims:
-    """A recipe that claims an error, in spreads, and knows the nearest values."""
-
-    error: float
-
-    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "ClaimsModel":
-        del generator, start
-        return ClaimsModel(data, self.error)
-
-
-@dataclass(frozen=True)
-class ClaimsModel:
-    data: Dataset
-    error: float
-    n_parameters: tuple[int, ...] = (1,)
-
-    def held_out_residuals(self, *, generator: Generator) -> Tensor:
-        del generator
-        return torch.full_like(self.data.y, self.error * float(self.data.y.std(correction=0)))
-
-    def predict(self, x: Tensor) -> Tensor:
-        return NearestModel(self.data).predict(x)
 
 
 @pytest.mark.parametrize(
@@ -272,31 +215,11 @@ def test_where_a_jump_was_found_others_must_foretell_it(has_jump: bool, error: f
     assert model.outcomes[0].winner.member.name == winner
 
 
-@dataclass(frozen=True)
-class Knows:
-    """A recipe that knows a function, and claims an error all the same, in spreads."""
-
-    function: Callable[[Tensor], Tensor]
-    error: float
-
-    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "KnowsModel":
-        del generator, start
-        return KnowsModel(data, self.error, function=self.function)
-
-
-@dataclass(frozen=True)
-class KnowsModel(ClaimsModel):
-    function: Callable[[Tensor], Tensor] = torch.sin
-
-    def predict(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
 def test_a_jump_that_others_foretell_better_is_none():
     def jumps(x: Tensor) -> Tensor:
         return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
 
-    members = (Member("jump", Jump()), Member("other", Knows(jumps, 0.05), has_prior=True))
+    members = (Member("jump", Jump()), Member("other", Claims(0.05, jumps), has_prior=True))
     model = fit(sample(jumps, 60), Auto(members=members, transforms=("identity",)))
     jump, other = model.scores[0]
     assert jump.error < 1.5 * other.error
