@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from adaptsample._types import Points, Values
-from adaptsample.strategy import Proposal
+from adaptsample.state import Proposal
 from adaptsample.surrogates.protocol import Model
 
 

@@ -25,6 +25,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, final
 
+from adaptsample.registry import upgraded
+
 FORMAT = 2
 PATIENCE = 600.0
 """Seconds for which a full disk is waited for; evaluations that just came in are held meanwhile."""
@@ -117,6 +119,8 @@ def read(path: Path) -> Recorded:
     if not any(kinds.values()):
         raise LedgerError(f"{path} is no run file (no line of it is whole)")
     spec = kinds["spec"][-1] if kinds["spec"] else {}
+    if "strategy" in spec:
+        spec = {**spec, "strategy": upgraded(spec["strategy"])}
     if spec.get("format", FORMAT) > FORMAT:
         raise LedgerError(
             f"{path} has format {spec['format']}, this version reads up to {FORMAT}; "

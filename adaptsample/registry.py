@@ -23,8 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from adaptsample import oracles, training
-from adaptsample import strategy as strategy_module
+from adaptsample import features, oracles, pricing, retirement, selection, training
 from adaptsample.domain import Box
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.strategy import Strategy
@@ -98,13 +97,29 @@ def rebuild(description: Any) -> Any:
     return value
 
 
+def upgraded(description: Any) -> Any:
+    """Return a strategy's description as it is written now, with what all strategies have.
+
+    Earlier versions had no ``filling``, ``retirement`` of some strategies only, and gradients that
+    were asked for or not.
+    """
+    if not isinstance(description, Mapping) or description.get("name") not in strategies():
+        return description
+    options = dict(description)
+    if isinstance(options.get("gradients"), bool):
+        wanted = pricing.AllGradients() if options["gradients"] else pricing.NoGradients()
+        options["gradients"] = describe(wanted)
+    shared = [f for f in fields(strategies()[options["name"]]) if f.kw_only]
+    return {**{f.name: describe(f.default) for f in shared}, **options}
+
+
 def label(value: object) -> str:
     """Return a short text for tables and paths: the name, with the options that are not default."""
     if not is_dataclass(value) or isinstance(value, type):
         return str(describe(value))
     changed = [
         f"{f.name}={_option_label(getattr(value, f.name))}"
-        for f in fields(value)
+        for f in sorted(fields(value), key=lambda f: f.kw_only is True)
         if f.init and getattr(value, f.name) != f.default
     ]
     name = snake_case(type(value).__name__)
@@ -159,8 +174,9 @@ def _is_final_recipe(cls: object) -> bool:
 
 def _parts() -> dict[str, type]:
     """Return what may stand as an argument inside a recipe's text."""
-    own = (*vars(training).values(), *vars(strategy_module).values())
-    parts = {snake_case(cls.__name__): cls for cls in own if _is_final_recipe(cls)}
+    modules = (training, features, selection, retirement, pricing)
+    own = [cls for module in modules for cls in vars(module).values() if _is_final_recipe(cls)]
+    parts = {snake_case(cls.__name__): cls for cls in own}
     return {**parts, **strategies(), **surrogates()}
 
 
@@ -220,9 +236,12 @@ def _from_node(node: ast.expr, noun: str, known: Mapping[str, type]) -> object:
         raise UnknownNameError(f"unknown {noun} {name!r}; {near(name, known)}")
     cls = known[name]
     options = [f.name for f in fields(cls) if f.init]
-    given = {option: _argument(arg) for option, arg in zip(options, call.args, strict=False)}
-    if len(call.args) > len(options):
-        raise ValueError(f"{noun} {name!r} has {len(options)} options, got {len(call.args)}")
+    positional = [f.name for f in fields(cls) if f.init and not f.kw_only]
+    given = {option: _argument(arg) for option, arg in zip(positional, call.args, strict=False)}
+    if len(call.args) > len(positional):
+        raise ValueError(
+            f"{noun} {name!r} has {len(positional)} options without name, got {len(call.args)}"
+        )
     for keyword in call.keywords:
         if keyword.arg not in options:
             raise UnknownNameError(

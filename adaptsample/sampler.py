@@ -30,7 +30,8 @@ from adaptsample.randomness import derive_generator
 from adaptsample.registry import make_strategy, make_surrogate
 from adaptsample.run import Round, Run, RunFailedError
 from adaptsample.specification import Design, Specification
-from adaptsample.strategy import Proposal, State, Strategy
+from adaptsample.state import Proposal, State
+from adaptsample.strategy import Strategy
 from adaptsample.surrogates.protocol import Model, SupportsChoice, Surrogate
 
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
@@ -434,10 +435,10 @@ class Sampler:
             failures = self._account.failures() or "nothing was told yet"
             raise RunFailedError(f"no value to fit a model on: {failures}")
         due = (self._round - 1) % self.spec.record_every == 0
-        if self.oracle is None and not self.spec.strategy.uses_model:
+        if self.oracle is None and not self.spec.strategy.looks_at_model:
             due = False  # nobody looks at the fit
         due = due or self._account.round_on_file(self._round - 1) is not None
-        if self.spec.strategy.uses_model or due or self._confirmation is not None:
+        if self.spec.strategy.looks_at_model or due or self._confirmation is not None:
             replayed = self._account.proposal_on_file(self._round) is not None
             self._fitting.fit(self._knowledge.data, number=self._round, replayed=replayed)
         if due:
@@ -455,9 +456,10 @@ class Sampler:
             failed=self._knowledge.failed,
             seed=self.spec.seed,
             pool=self._knowledge.pool,
+            gradient_cost=self.spec.gradient_cost,
         )
         generator = derive_generator(self.spec.seed, "propose", self._round)
-        proposal = self.spec.strategy.propose(state, n, generator=generator)
+        proposal = self.spec.strategy.plan(state, n, generator=generator)
         self.spec.check_proposal(proposal, n)
         self.seconds["propose"] += perf_counter() - start
         return proposal

@@ -17,7 +17,8 @@ from adaptsample.oracles import Differentiable, Oracle
 from adaptsample.provenance import commit, versions
 from adaptsample.randomness import derive_generator
 from adaptsample.registry import describe, rebuild
-from adaptsample.strategy import Proposal, Strategy
+from adaptsample.state import Proposal
+from adaptsample.strategy import Strategy
 from adaptsample.surrogates.protocol import Surrogate
 
 Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev", "mapped_chebyshev"]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, final
 
 from torch import Generator
 
-from adaptsample import Proposal, State, Strategy, derive_generator
+from adaptsample import Proposal, State, Strategy
 
 
 @final
@@ -22,10 +22,4 @@ class Sobol(Strategy[Any]):
     def propose(self, state: State[Any], n: int, *, generator: Generator) -> Proposal:
         """Return the first n points of the sequence that are not taken."""
         del generator
-        sequence = derive_generator(state.seed, "initial")
-        points = state.domain.sobol(len(state.taken) + n, generator=sequence)
-        if state.pool is not None:  # rows near the sequence were taken, not its points
-            return Proposal(points[len(state.taken) :])
-        taken = {tuple(x) for x in state.taken.tolist()}
-        free = [i for i, x in enumerate(points.tolist()) if tuple(x) not in taken]
-        return Proposal(points[free[:n]])
+        return Proposal(state.sobol(n))

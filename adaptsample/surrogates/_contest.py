@@ -16,7 +16,17 @@ from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._transforms import Transform, TransformName
 from adaptsample.surrogates.member import Member
-from adaptsample.surrogates.protocol import Model, SupportsNoise, SupportsStd, Surrogate
+from adaptsample.surrogates.protocol import (
+    Model,
+    SupportsCommittee,
+    SupportsFeatures,
+    SupportsHeldOut,
+    SupportsNoise,
+    SupportsParameterGradient,
+    SupportsStd,
+    Surrogate,
+    capable,
+)
 
 EXACT = 1e-9
 """A cross-validated error below this ends the search."""
@@ -48,20 +58,19 @@ MAX_CONTINUED = 4
 COMMITTEE_FACTOR, MAX_COMMITTEE = 1.3, 8
 """Candidates whose error is within this factor of the best form the committee."""
 
+_SLOPE_STEP = 1e-4  # in spreads of the transformed output
+
 WORST = 10.0
 """The error of a single point counts for at most this many spreads."""
 
 
 @runtime_checkable
-class CrossValidates(Model, Protocol):
-    """A model that knows, or can find out, how well it would have predicted its own data."""
+class CrossValidates(SupportsHeldOut, Protocol):
+    """A model that knows, or can find out, how far its prediction is to be trusted."""
 
     @property
     def n_parameters(self) -> tuple[int, ...]:
         """Effective number of parameters, for each output."""
-
-    def held_out_residuals(self, *, generator: Generator) -> Values:
-        """Value minus the prediction of a fit without the point."""
 
 
 @runtime_checkable
@@ -169,6 +178,22 @@ class Candidate:
         share = self.noise_std / self.spread / best.residuals.square().mean().sqrt()
         return bool(NOISY < share < 1 / NOISY)
 
+    def hypotheses(self, x: Points) -> Float[Tensor, "m n"]:
+        """Predict by all that the model takes for possible: its committee, or itself."""
+        if isinstance(self.model, SupportsCommittee):
+            return self.transform.inverse(self.model.committee(x))[:, :, 0]
+        return self.predict(x)[None]
+
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return the derivatives of the prediction with respect to the parameters, or terms."""
+        if isinstance(self.model, SupportsParameterGradient):
+            rows = self.model.parameter_gradient(x)[:, 0]
+        else:
+            rows = capable(self.model, SupportsFeatures).features(x)
+        z, step = self.model.predict(x), _SLOPE_STEP * self.spread
+        rise = self.transform.inverse(z + step) - self.transform.inverse(z - step)
+        return rows * rise.nan_to_num() / (2 * step)
+
     def std(self, x: Points) -> Float[Tensor, " n"]:
         """Return the model's standard deviation in the units of the output; 0 if it has none."""
         if not isinstance(self.model, SupportsStd):
@@ -207,6 +232,10 @@ class Outcome:
         """Standard deviation of the noise, by the members that tell; NaN if none does."""
         told = [c.noise_std for c in self.committee if c.noise_std is not None]
         return torch.stack(told).square().mean().sqrt() if told else torch.tensor(torch.nan)
+
+    def hypotheses(self, x: Points) -> Float[Tensor, "m n"]:
+        """Predict by all that the members take for possible."""
+        return torch.cat([candidate.hypotheses(x) for candidate in self.committee])
 
     def committee_predictions(self, x: Points) -> Float[Tensor, "m n"]:
         """Predict by each member."""

@@ -92,6 +92,12 @@ class FittedJump:
         """Evaluate with each boundary."""
         return self.sides.below(u) + self.boundary.votes(u) * self.sides.height(u)
 
+    def features(self, u: Points) -> Float[Tensor, "n f"]:
+        """Return the terms of the sides, and how each boundary would change the prediction."""
+        side = self.boundary.side(u)
+        changes = (self.boundary.votes(u) - side) * self.sides.height(u) / N_MEMBERS**0.5
+        return torch.cat([self.sides.columns(u, side), changes.T], dim=1)
+
     def std(self, u: Points) -> Float[Tensor, " n"]:
         """Return the standard deviation: error of the sides, and uncertainty of the side."""
         votes = self.boundary.votes(u).mean(dim=0)
@@ -153,6 +159,10 @@ class Smooth:
     def committee(self, u: Points) -> Float[Tensor, "m n"]:
         """Repeat the prediction, once for each member of a jump's committee."""
         return self.predict(u).expand(N_MEMBERS, -1)
+
+    def features(self, u: Points) -> Float[Tensor, "n f"]:
+        """Return the polynomial's terms."""
+        return self.model.features(u)
 
     def std(self, u: Points) -> Float[Tensor, " n"]:
         """Return the leave-one-out error scaled by leverage."""

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from adaptsample._types import Points
 from adaptsample.calibration import calibrated_scale
-from adaptsample.surrogates._bases import Orthonormal, chebyshev
+from adaptsample.surrogates._bases import Orthonormal, chebyshev, fill_box
 
 KernelName: TypeAlias = Literal["matern32", "matern52", "rbf"]
 
@@ -54,6 +54,7 @@ _START_NOISES = (1e-10, 1e-2, 1.0)  # kept within the range
 _PRIOR_MEAN, _PRIOR_VARIANCE = 2**0.5 + log(2), 3.0  # of log length-scale - log(d) / 2
 _LOWEST_VARIANCE = 1e-28  # of standardised values: below it is rounding
 _LOWEST_PRECISION = 1e-9  # in units of the inverse signal variance
+_N_LANDMARKS, _NUGGET = 300, 1e-8  # of the feature map
 _LOWEST_FREEDOM = 0.2  # share of the points that hyper-parameters leave over
 
 
@@ -263,11 +264,23 @@ class Kriged:
         std: Tensor = self.std_scale * torch.sqrt(s.variance * share.clamp_min(0.0))
         return std
 
-    def _correlation(self, u: Points) -> Float[Tensor, "m n"]:
+    def features(self, u: Points) -> Float[Tensor, "m f"]:
+        """Return the trend's terms, and features with nearly the prior correlations as products."""
+        cholesky = _factorise(self._correlation(self._landmarks, self._landmarks), _NUGGET)[1]
+        whitened = _solve_lower(cholesky, self._correlation(u, self._landmarks).T).T
+        return torch.cat([self.data.trend(u), whitened], dim=1)
+
+    @cached_property
+    def _landmarks(self) -> Points:
+        """The training points, and points that fill the box, where correlations are exact."""
+        u = self.data.u[:_N_LANDMARKS]
+        return torch.cat([u, fill_box(self.data.u, n=max(_N_LANDMARKS - len(u), 1))])
+
+    def _correlation(self, u: Points, others: Points | None = None) -> Float[Tensor, "m n"]:
         inverse_scales = torch.exp(-self.theta[:-1])
         distances = torch.cdist(
             u * inverse_scales,
-            self.data.u * inverse_scales,
+            (self.data.u if others is None else others) * inverse_scales,
             compute_mode="donot_use_mm_for_euclid_dist",  # which cancels digits nearby
         )
         return correlation(self.data.kernel, distances.square())[0]

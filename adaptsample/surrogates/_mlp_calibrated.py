@@ -19,7 +19,6 @@ from adaptsample.surrogates._scaling import Scaling
 from adaptsample.training.levenberg_marquardt import (
     LeastSquaresTraining,
     LevenbergMarquardt,
-    parameter_jacobian,
 )
 
 _REFIT_ITERATIONS = 200  # of cross-validation, at most
@@ -72,6 +71,22 @@ class CalibratedMLPModel:
     def features(self, x: Points) -> Float[Tensor, "n f"]:
         """Return the activations of the last hidden layer, in which the prediction is linear."""
         return self.network.features(x)
+
+    @accepts_arrays
+    def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
+        """Return the derivatives of the scaled outputs with respect to the parameters."""
+        return self.network.parameter_gradient(x)
+
+    @accepts_arrays
+    def committee(self, x: Points) -> Float[Tensor, "m n k"]:
+        """Return the predictions of all finalists, the model's own first."""
+        networks = (self.network.with_theta(training.theta) for training in self.trainings)
+        return torch.stack([network.predict(x) for network in networks])
+
+    @property
+    def learns_gradients(self) -> bool:
+        """True."""
+        return True
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
@@ -168,9 +183,7 @@ class CalibratedMLPModel:
 
 
 def _linearised_std(network: Network, training: LeastSquaresTraining, x: Points) -> Values:
-    jacobian = parameter_jacobian(
-        network.theta, list(network.widths), network.activations, network.scaled(x)
-    )
+    jacobian = network.parameter_gradient(x)
     noise = float(training.state.prior.beta) ** -0.5
     std: Values = noise * training.linearisation.std(jacobian)
     return std.clamp(max=1e100)

@@ -10,6 +10,7 @@ from torch import Tensor
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
 from adaptsample.surrogates._scaling import Scaling
+from adaptsample.training.levenberg_marquardt import parameter_jacobian
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import (
     Layers,
@@ -69,6 +70,12 @@ class Network:
     def features(self, x: Points) -> Float[Tensor, "n f"]:
         """Return the activations of the last hidden layer, in which the prediction is linear."""
         return hidden(self._layers(), self.activations, self.scaled(x)).cpu()
+
+    def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
+        """Return the derivatives of the scaled outputs with respect to the parameters."""
+        theta = self.theta.double().cpu()
+        inputs = self.scaled(x).double().cpu()
+        return parameter_jacobian(theta, list(self.widths), self.activations, inputs)
 
     @property
     def activations(self) -> list[str]:

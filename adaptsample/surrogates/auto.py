@@ -177,14 +177,38 @@ class AutoModel:
 
     @accepts_arrays
     def committee(self, x: Points) -> Float[Tensor, "m n k"]:
-        """Predict by all candidates near the best; where there are fewer, the winner repeats."""
-        columns = [outcome.committee_predictions(x) for outcome in self.outcomes]
+        """Predict by all candidates near the best, and by all that these take for possible.
+
+        Where there are fewer for one output than for another, the first repeats.
+        """
+        columns = [outcome.hypotheses(x) for outcome in self.outcomes]
         n_members = max(len(column) for column in columns)
         padded = [
             torch.cat([column, column[:1].expand(n_members - len(column), -1)])
             for column in columns
         ]
         return torch.stack(padded, dim=2)
+
+    @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return each output's derivatives with respect to the winner's parameters, or terms.
+
+        They are in units of the output's spread.
+        """
+        columns = [
+            outcome.winner.features(x) / spread_of(self.data.y[:, k : k + 1])
+            for k, outcome in enumerate(self.outcomes)
+        ]
+        return torch.cat(columns, dim=1)
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Value minus the winner's prediction without the point, as large as is to be feared."""
+        del generator  # known from the contest
+        columns = [
+            outcome.winner.residuals * spread_of(self.data.y[:, k : k + 1])
+            for k, outcome in enumerate(self.outcomes)
+        ]
+        return torch.stack(columns, dim=1)
 
     @accepts_arrays
     def std(self, x: Points) -> Values:

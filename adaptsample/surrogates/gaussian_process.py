@@ -133,6 +133,16 @@ class GaussianProcessModel:
         return self.outputs.inverse(torch.stack([p.predict(u) for p in self.processes], dim=1))
 
     @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return features whose products are nearly the prior covariances, and the trend's terms.
+
+        The covariances are exact between the training points and points that fill their box
+        (Williams and Seeger 2001, Using the Nyström method to speed up kernel machines).
+        """
+        u = self.inputs(x)
+        return torch.cat([p.features(u) for p in self.processes], dim=1)
+
+    @accepts_arrays
     def std(self, x: Points) -> Values:
         """Return the posterior standard deviation, noise left out, in units of the spread.
 

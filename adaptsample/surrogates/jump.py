@@ -136,6 +136,12 @@ class JumpModel:
         return self.outputs.inverse(torch.stack([s.committee(u) for s in self.solutions], dim=2))
 
     @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return the terms of the sides, and what each boundary would change, of all outputs."""
+        u = self.inputs(x)
+        return torch.cat([solution.features(u) for solution in self.solutions], dim=1)
+
+    @accepts_arrays
     def std(self, x: Points) -> Values:
         """Return the sides' leave-one-out error scaled by leverage, and the committee's spread.
 

@@ -200,3 +200,13 @@ class MLPModel:
     def features(self, x: Points) -> Float[Tensor, "n f"]:
         """Return the activations of the last hidden layer, in which the prediction is linear."""
         return self.network.features(x)
+
+    @accepts_arrays
+    def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
+        """Return the derivatives of the scaled outputs with respect to the parameters."""
+        return self.network.parameter_gradient(x)
+
+    @property
+    def learns_gradients(self) -> bool:
+        """True."""
+        return True

@@ -1,13 +1,19 @@
 """What a surrogate and a model are, and what a strategy may require of a model."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample._types import Points, Values
 from adaptsample.data import Dataset
+
+M = TypeVar("M")
+
+
+class UnsupportedModelError(ValueError):
+    """A strategy needs more of a model than the surrogate's have; it says what, and a remedy."""
 
 
 @runtime_checkable
@@ -66,6 +72,31 @@ class SupportsFeatures(Model, Protocol):
 
 
 @runtime_checkable
+class SupportsParameterGradient(Model, Protocol):
+    """A model with parameters in which it is not linear."""
+
+    def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
+        """Return the derivatives of the outputs at n points with respect to the parameters."""
+
+
+@runtime_checkable
+class SupportsHeldOut(Model, Protocol):
+    """A model that knows, or can find out, how well it would have predicted its own data."""
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Return value minus the prediction of a fit without the point, at the training points."""
+
+
+@runtime_checkable
+class LearnsGradients(Model, Protocol):
+    """A model that was fitted to gradients as well, where the data have them."""
+
+    @property
+    def learns_gradients(self) -> bool:
+        """True."""
+
+
+@runtime_checkable
 class SupportsGradient(Model, Protocol):
     """A model that knows its gradient with respect to the point."""
 
@@ -80,3 +111,18 @@ class SupportsChoice(Model, Protocol):
     @property
     def choice(self) -> Mapping[str, Any]:
         """What was chosen, and how all that was tried did: plain JSON values, for the record."""
+
+
+def capable(model: object, kind: type[M]) -> M:
+    """Return the model if it is of a kind.
+
+    Raises:
+        UnsupportedModelError: it is not.
+    """
+    if isinstance(model, kind):
+        return model
+    methods = sorted(name for name in vars(kind) if not name.startswith("_"))
+    raise UnsupportedModelError(
+        f"a model with {', '.join(methods)}() is needed, and {type(model).__name__} has none; "
+        "try the surrogate 'auto', 'mlp' or 'committee'"
+    )

@@ -1,0 +1,82 @@
+"""Bayesian linear regression on features, updated a point at a time.
+
+With weights of prior N(0, I) and noise of variance s^2, points with features F leave the weights a
+covariance C = (I + F^T F / s^2)^-1, whatever their values. So what one more evaluation would teach
+is known before it is paid. After a point phi
+
+    C' = C - v v^T / (phi . v + s^2),   v = C phi,
+
+and two numbers are kept for each candidate in step with it, at the price of two products of the
+candidates' features with a vector: its variance, and how much the variance of other points would
+shrink, summed over a target.
+"""
+
+from typing import Literal, final
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+@final
+class LinearPosterior:
+    """What is known about linear functions of the features of candidates.
+
+    Args:
+        candidates: their features (n, f).
+        known: features of points whose values are known, or will be (m, f).
+        noise: standard deviation s of the noise, above 0; that of the weights is 1.
+        target: the matrix (f, f) sum over r of phi_r phi_r^T of the points r at which variance is
+            to shrink, or None if nobody asks.
+    """
+
+    def __init__(
+        self,
+        candidates: Float[Tensor, "n f"],
+        known: Float[Tensor, "m f"],
+        *,
+        noise: float,
+        target: Float[Tensor, "f f"] | None = None,
+    ) -> None:
+        self._candidates, self._noise, self._target = candidates, noise, target
+        scaled = known / noise
+        information = torch.eye(candidates.shape[1], dtype=candidates.dtype) + scaled.T @ scaled
+        self._covariance = torch.cholesky_inverse(torch.linalg.cholesky(information))
+        seen = candidates @ self._covariance
+        self.variance = (seen * candidates).sum(dim=1)
+        self._covered = torch.zeros_like(self.variance)
+        if target is not None:
+            self._covered = ((seen @ target) * seen).sum(dim=1)
+
+    @property
+    def reduction(self) -> Float[Tensor, " n"]:
+        """By how much the summed variance of the target shrinks if a candidate is observed."""
+        return self._covered / (self.variance + self._noise**2)
+
+    def greedy(self, n: int, *, by: Literal["variance", "reduction"]) -> Int64[Tensor, " n"]:
+        """Observe n different candidates, each the one with the most of something at its turn.
+
+        Returns:
+            Their positions in that order.
+        """
+        free, chosen = torch.ones(len(self.variance), dtype=torch.bool), []
+        for _ in range(n):
+            score = self.variance if by == "variance" else self.reduction
+            chosen.append(int(torch.where(free, score, -torch.inf).argmax()))
+            self.observe(chosen[-1])
+            free[chosen[-1]] = False
+        return torch.tensor(chosen)
+
+    def observe(self, i: int) -> None:
+        """Take the value of candidate i for known."""
+        phi = self._candidates[i]
+        v = self._covariance @ phi
+        scale = float(phi @ v) + self._noise**2
+        shared = self._candidates @ v
+        if self._target is not None:
+            weight = self._target @ v
+            cross = self._candidates @ (self._covariance @ weight)
+            total = float(v @ weight)
+            self._covered -= 2 * shared * cross / scale - shared.square() * (total / scale**2)
+        self.variance -= shared.square() / scale
+        self._covariance -= torch.outer(v, v) / scale

@@ -1,0 +1,39 @@
+"""Core-set: ask where the nearest known features are farthest."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+
+from adaptsample import FeatureStrategy, nearest
+
+
+@final
+@dataclass(frozen=True)
+class CoreSet(FeatureStrategy[Any]):
+    """Greedy k-centre in feature space, called MaxDist as well (Sener and Savarese, ICLR 2018).
+
+    Cost: candidates x (points known + points asked) x features.
+    """
+
+    def choose_rows(
+        self,
+        new: Float[Tensor, "c f"],
+        known: Float[Tensor, "t f"],
+        n: int,
+        *,
+        generator: Generator,
+    ) -> Int64[Tensor, " n"]:
+        """Return the candidates in the order in which they are chosen; the longest if none is."""
+        del generator
+        squares = new.square().sum(dim=1)
+        distance = nearest(new, known)[0] if len(known) else squares.clone()
+        free, chosen = torch.ones(len(new), dtype=torch.bool), []
+        for _ in range(n):
+            chosen.append(int(torch.where(free, distance, -torch.inf).argmax()))
+            free[chosen[-1]] = False
+            away = squares + squares[chosen[-1]] - 2 * new @ new[chosen[-1]]
+            distance = torch.minimum(distance, away) if len(chosen) > 1 or len(known) else away
+        return torch.tensor(chosen)

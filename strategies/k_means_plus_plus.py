@@ -1,0 +1,40 @@
+"""k-means++: draw by the squared distance to the nearest known features."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Generator, Tensor
+
+from adaptsample import FeatureStrategy, nearest
+
+
+@final
+@dataclass(frozen=True)
+class KMeansPlusPlus(FeatureStrategy[Any]):
+    """The seeding of k-means (Arthur and Vassilvitskii, SODA 2007) as a batch (BADGE, ICLR 2020).
+
+    Cost: candidates x (points known + points asked) x features.
+    """
+
+    def choose_rows(
+        self,
+        new: Float[Tensor, "c f"],
+        known: Float[Tensor, "t f"],
+        n: int,
+        *,
+        generator: Generator,
+    ) -> Int64[Tensor, " n"]:
+        """Return the candidates in the order in which they are drawn."""
+        squares = new.square().sum(dim=1)
+        distance = nearest(new, known)[0] if len(known) else torch.ones_like(squares)
+        free, chosen = torch.ones(len(new), dtype=torch.bool), []
+        for _ in range(n):
+            weight = torch.where(free, distance.clamp_min(0.0), 0.0)
+            weight = weight if bool(weight.sum() > 0) else free.to(weight.dtype)
+            chosen.append(int(torch.multinomial(weight, 1, generator=generator)))
+            free[chosen[-1]] = False
+            away = squares + squares[chosen[-1]] - 2 * new @ new[chosen[-1]]
+            distance = torch.minimum(distance, away) if len(chosen) > 1 or len(known) else away
+        return torch.tensor(chosen)
