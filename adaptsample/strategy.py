@@ -216,7 +216,7 @@ class SearchStrategy(Strategy[M]):
     """
 
     n_candidates: int = 1000
-    n_steps: int = 20
+    n_steps: int = 10
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -261,7 +261,7 @@ class SearchStrategy(Strategy[M]):
             value = self._value(x, state)
             if value.max() > height:
                 best, height = x[value.argmax()], value.max()
-            width *= 0.8
+            width *= 0.6
         return best
 
 
