@@ -19,7 +19,7 @@ from adaptsample.randomness import derive_generator
 from adaptsample.registry import describe, rebuild
 from adaptsample.state import Proposal
 from adaptsample.strategy import Strategy
-from adaptsample.surrogates.protocol import Surrogate
+from adaptsample.surrogates.protocol import Surrogate, check_capable
 
 Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev", "mapped_chebyshev"]
 
@@ -67,6 +67,8 @@ class Specification:
             raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
         if not isinstance(self.strategy, Strategy):
             raise ValueError(f"{self.strategy!r} is no strategy; derive it from Strategy")
+        if self.strategy.uses_model:
+            check_capable(self.surrogate, self.strategy.requires)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         least = {"n_initial": 1, "batch_size": 1, "retries": 0, "record_every": 1}

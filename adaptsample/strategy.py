@@ -25,7 +25,7 @@ from adaptsample.pricing import Gradients, NoGradients
 from adaptsample.retirement import KeepAll, Retirement
 from adaptsample.selection import Candidates, Highest, Selection
 from adaptsample.state import Proposal, State
-from adaptsample.surrogates.protocol import Model
+from adaptsample.surrogates.protocol import Model, capable
 
 M = TypeVar("M")
 
@@ -82,7 +82,12 @@ class Strategy(ABC, Generic[M]):
         """Return all that happens in a round: what `propose` says, and what all strategies can do.
 
         Points that fill the space count as pending for those that are proposed.
+
+        Raises:
+            UnsupportedModelError: the model lacks what the strategy requires.
         """
+        if self.uses_model:
+            capable(state.model, self.requires)
         n_filling = _share_of_round(self.filling, n, state.round)
         filling = state.sobol(n_filling) if n_filling else state.pending[:0]
         if n_filling == n:

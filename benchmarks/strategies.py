@@ -1,67 +1,200 @@
 """Compare all strategies on the same problems, surrogates, seeds and first points.
 
-Every strategy begins with the same initial design, which is charged, and the same first model.
-Cells are kept beside the page as JSON; an interrupted comparison goes on with --resume.
+Sections:
+
+- comparison: every strategy x every problem x a small network and a small automatic surrogate;
+- jump: 100 evaluations at boundaries against 300 Sobol points, on functions that jump;
+- pools: how much it matters how many candidates a strategy draws.
+
+Every run of a comparison begins with the same initial design, which is charged, and the same first
+model. Errors are root mean squares against exact values on a reference set that no run sees.
+Cells are kept beside the page as JSON; what was interrupted goes on with --resume.
 
     python benchmarks/strategies.py comparison --workers 2
-    python benchmarks/strategies.py comparison --only mlp --only peak --resume
+    python benchmarks/strategies.py comparison --only "mlp lcmd" --only peak --resume
 """
 
 import argparse
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Final
+from statistics import mean
+from typing import Final, final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
 from adaptsample.registry import strategies
+from adaptsample.strategy import CandidateStrategy, SearchStrategy
 from benchmarks._jobs import Cell, Job, run_jobs
-from benchmarks._runs import measure_run
+from benchmarks._runs import JUMPING, Schedule, measure_run
+from benchmarks._strategy_tables import by_surrogate, detail, losers, pool_table, summary
+from benchmarks._tables import groups, machine, markdown, number, spread
 
-SMOOTH: Final = ("runge", "franke", "ishigami", "otl_circuit", "borehole", "wing_weight")
-CREASED: Final = (
-    "narrow_peak",
-    "tanh_step",
-    "peak",
-    "closed_kink",
-    "exp_ridge",
-    "ridge_3d",
-    "disc_jump",
-)
+CREASED: Final = ("narrow_peak", "tanh_step", "peak", "closed_kink", "ridge_3d", "disc_jump")
+SMOOTH: Final = ("runge", "franke", "ishigami", "otl_circuit", "wing_weight")
 POOLS: Final = ("friedman_pool",)
-NOT_AUTO: Final = ("exp_ridge", "borehole")  # more of the same, for what they take
+KINDS: Final = {"creased or localised": CREASED, "smooth": SMOOTH, "finite pool": POOLS}
+
+JUMPS: Final = ("disc_jump", "sine_edge", *JUMPING)
+ADAPTIVE_JUMP: Final = Schedule(n_initial=60, batch_size=5, budget=100)
+PLAIN_JUMP: Final = Schedule(n_initial=300, batch_size=1, budget=300)
+
+FACTORS: Final = (1, 10, 100, 1000)
+POOL_PROBLEMS: Final = ("tanh_step", "franke", "closed_kink")
 
 
-def comparison_jobs(surrogates: Iterable[str], seeds: int) -> list[Job]:
+@final
+@dataclass(frozen=True)
+class Section:
+    """A part of the results.
+
+    Args:
+        jobs: all of them, from the surrogates, the number of seeds and whether to be quick.
+        measure: measures one.
+        page: Markdown, from all cells.
+        path: of the page, from the folder of the cells.
+        seeds: how many by default.
+    """
+
+    jobs: Callable[[list[str], int, bool], list[Job]]
+    measure: Callable[[Job], Cell]
+    page: Callable[[list[Cell]], str]
+    path: str
+    seeds: int
+
+
+def _comparison_jobs(surrogates: list[str], seeds: int, quick: bool) -> list[Job]:
     """Return every combination, the first seed of everything first, strategies side by side."""
-    known = list(strategies())
-    combined = product(range(seeds), surrogates, (*CREASED, *SMOOTH, *POOLS), known)
-    return [
-        Job(p, f"{m} {s}", 0, seed)
-        for seed, m, p, s in combined
-        if m != "auto" or p not in NOT_AUTO
-    ]
+    problems = ("tanh_step",) if quick else (*CREASED, *SMOOTH, *POOLS)
+    names = ("random", "sobol", "lcmd") if quick else tuple(strategies())
+    combined = product(range(seeds), surrogates, problems, names)
+    return [Job(p, f"{m} {s}", 0, seed) for seed, m, p, s in combined]
 
 
-def main() -> None:
+def _comparison_page(cells: list[Cell]) -> str:
+    parts = ["# Strategies beside one another\n\nMADE_BY\n"]
+    for name, results in by_surrogate(cells).items():
+        seeds = max(len(results.seeds(p, "sobol")) for p in results.problems)
+        parts += [
+            f"## With the surrogate `{name}`, {seeds} seeds\n",
+            summary(results, KINDS),
+            "### By problem\n",
+            detail(results),
+            "### Who loses to random, and where\n",
+            losers(results),
+        ]
+    failed = groups((c for c in cells if "failure" in c), "method", "problem")
+    parts += [f"- `{m}` failed on {p}: {some[0]['failure']}\n" for (m, p), some in failed.items()]
+    return "\n".join(parts)
+
+
+def _jump_jobs(surrogates: list[str], seeds: int, quick: bool) -> list[Job]:
+    del surrogates
+    problems = JUMPS[:1] if quick else JUMPS
+    combined = product(range(seeds), problems, ("boundary", "sobol", "plain"))
+    return [Job(p, f"jump {s}", 0, seed) for seed, p, s in combined]
+
+
+def _measure_jump(job: Job) -> Cell:
+    plain = job.method == "jump plain"
+    plan = PLAIN_JUMP if plain else ADAPTIVE_JUMP
+    method = job.method.replace("plain", "sobol")
+    cell = measure_run(replace(job, method=method), plan=plan, share_start=False)
+    return cell | {"mae": cell["maes"][-1]}
+
+
+def _jump_page(cells: list[Cell]) -> str:
+    rows = []
+    for (problem,), some in groups(cells, "problem").items():
+        errors = {m: [c["mae"] for c in some if c["method"] == f"jump {m}"] for m in _JUMP_COLUMNS}
+        ratio = mean(errors["boundary"]) / mean(errors["plain"])
+        rows.append([problem, *(spread(errors[m]) for m in _JUMP_COLUMNS), number(ratio)])
+    headings = ["function", *_JUMP_COLUMNS.values(), "means: boundary 100 / Sobol 300"]
+    return (
+        "# A jump: 100 evaluations at the boundary against 300 Sobol points\n\nMADE_BY\n\n"
+        "Surrogate `jump`; mean absolute errors in units of the spread, median over seeds with the "
+        "least and the largest. 60 Sobol points, then batches of 5.\n\n" + markdown(headings, rows)
+    )
+
+
+_JUMP_COLUMNS: Final = {
+    "boundary": "boundary, 100",
+    "sobol": "Sobol, 100",
+    "plain": "Sobol, 300",
+}
+
+
+def _pool_jobs(surrogates: list[str], seeds: int, quick: bool) -> list[Job]:
+    del surrogates
+    problems = POOL_PROBLEMS[:1] if quick else POOL_PROBLEMS
+    names = ("topk", "max_det") if quick else _drawing()
+    combined = product(range(seeds), problems, names, FACTORS)
+    return [Job(p, f"mlp {s} {f}", 0, seed) for seed, p, s, f in combined]
+
+
+def _drawing() -> list[str]:
+    """Return the strategies that draw candidates, but for the one that is dear."""
+    drawing = (CandidateStrategy, SearchStrategy)
+    found = [name for name, cls in strategies().items() if issubclass(cls, drawing)]
+    return [name for name in found if name != "botorch_variance"]
+
+
+def _measure_pool(job: Job) -> Cell:
+    surrogate, name, factor = job.method.split(" ")
+    batch = 4 if job.problem == "tanh_step" else 20
+    strategy = f"{name}(n_candidates={int(factor) * batch})"
+    cell = measure_run(replace(job, method=f"{surrogate} {strategy}"))
+    return {"strategy": name, "factor": int(factor), "error": cell["curve"][-1][1]}
+
+
+def _pool_page(cells: list[Cell]) -> str:
+    good = [cell for cell in cells if "failure" not in cell]
+    return (
+        "# How many candidates to draw\n\nMADE_BY\n\n"
+        f"Final errors on {', '.join(POOL_PROBLEMS)} with a small network, geometric means over "
+        "problems and seeds, in units of the error with as many candidates as the batch has "
+        "points, which is random sampling.\n\n" + pool_table(good, FACTORS)
+    )
+
+
+SECTIONS: Final = {
+    "comparison": Section(_comparison_jobs, measure_run, _comparison_page, "../strategies.md", 10),
+    "jump": Section(_jump_jobs, _measure_jump, _jump_page, "jump.md", 5),
+    "pools": Section(_pool_jobs, _measure_pool, _pool_page, "pools.md", 5),
+}
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Measure what is due, and write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("section", choices=["comparison"])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--surrogate", action="append")
-    parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("section", choices=list(SECTIONS))
+    parser.add_argument("--seeds", type=int, help="how many (default: what the results have)")
+    parser.add_argument("--workers", type=int, default=1, help="processes side by side")
+    parser.add_argument("--surrogate", action="append", choices=["mlp", "auto"], help="repeatable")
+    parser.add_argument("--only", action="append", default=[], help="text that jobs must contain")
+    parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
+    parser.add_argument("--quick", action="store_true", help="a few small jobs, to try it out")
     parser.add_argument("--out", type=Path, default=Path("results/strategies"))
-    options = parser.parse_args()
-    jobs = comparison_jobs(options.surrogate or ["mlp", "auto"], options.seeds)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(given)
+    section = SECTIONS[options.section]
+    seeds = options.seeds or (1 if options.quick else section.seeds)
+    jobs = section.jobs(options.surrogate or ["mlp", "auto"], seeds, options.quick)
     jobs = [job for job in jobs if all(text in str(job) for text in options.only)]
     store = options.out / f"{options.section}.json"
-    for _ in run_jobs(jobs, measure_run, store, workers=options.workers, resume=options.resume):
+    cells: list[Cell] = []
+    for cells in run_jobs(  # noqa: B007  # the last are all
+        jobs, section.measure, store, workers=options.workers, resume=options.resume
+    ):
         pass
+    command = shlex.join(["python", "benchmarks/strategies.py", *given])
+    made_by = f"```sh\n{command}\n```\n\n{machine()}"
+    page = section.page(cells).replace("MADE_BY", made_by)
+    (options.out / section.path).write_text(page)
 
 
 if __name__ == "__main__":

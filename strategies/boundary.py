@@ -40,4 +40,5 @@ class Boundary(SearchStrategy[SupportsCommittee]):
         score = ((weight * bits).sum(dim=0) * (high - low)[: len(x)]).sum(dim=-1)
         if isinstance(state.model, SupportsStd):
             score = score + BRANCHES * state.model.std(x).sum(dim=-1)
-        return score * state.distance(x).pow(0.25)
+        score *= state.distance(x).pow(0.25)
+        return score

@@ -1,7 +1,8 @@
 """What a surrogate and a model are, and what a strategy may require of a model."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from dataclasses import is_dataclass
+from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
 
 from jaxtyping import Float
 from torch import Generator, Tensor
@@ -121,8 +122,29 @@ def capable(model: object, kind: type[M]) -> M:
     """
     if isinstance(model, kind):
         return model
-    methods = sorted(name for name in vars(kind) if not name.startswith("_"))
-    raise UnsupportedModelError(
-        f"a model with {', '.join(methods)}() is needed, and {type(model).__name__} has none; "
-        "try the surrogate 'auto', 'mlp' or 'committee'"
+    raise UnsupportedModelError(_unsupported(type(model).__name__, kind))
+
+
+def check_capable(surrogate: Surrogate, kind: type) -> None:
+    """Refuse a surrogate whose models are known not to be of a kind, before anything is paid.
+
+    Its models are those that ``fit`` is annotated to return.
+
+    Raises:
+        UnsupportedModelError: none of them is of that kind.
+    """
+    hint = get_type_hints(type(surrogate).fit).get("return")
+    models = [m for m in (get_args(hint) or (hint,)) if is_dataclass(m)]
+    if models and not any(all(hasattr(m, name) for name in _methods(kind)) for m in models):
+        raise UnsupportedModelError(_unsupported(type(surrogate).__name__, kind))
+
+
+def _methods(kind: type) -> list[str]:
+    return sorted(name for name in vars(kind) if not name.startswith("_"))
+
+
+def _unsupported(name: str, kind: type) -> str:
+    methods = ", ".join(f"{method}()" for method in _methods(kind))
+    return (
+        f"a model with {methods} is needed, and {name} has none; try 'auto', 'mlp' or 'committee'"
     )
