@@ -37,8 +37,7 @@ class Boundary(SearchStrategy[SupportsCommittee]):
         shares = torch.einsum("gm,mnk->gnk", groups, at_x) / groups.sum(dim=1)[:, None, None]
         bits = -(torch.xlogy(shares, shares) + torch.xlogy(1 - shares, 1 - shares))
         weight = groups.mean(dim=1)[:, None, None]
-        score = ((weight * bits).sum(dim=0) * (high - low)[: len(x)]).sum(dim=-1)
+        score: Tensor = ((weight * bits).sum(dim=0) * (high - low)[: len(x)]).sum(dim=-1)
         if isinstance(state.model, SupportsStd):
             score = score + BRANCHES * state.model.std(x).sum(dim=-1)
-        score *= state.distance(x).pow(0.25)
-        return score
+        return score * state.distance(x).pow(0.25)
