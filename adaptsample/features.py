@@ -21,6 +21,8 @@ from adaptsample.surrogates.protocol import (
     capable,
 )
 
+_BLOCK = 2**11  # points at a time, whose features are many
+
 
 class FeatureMap(ABC):
     """Maps points to features."""
@@ -91,10 +93,9 @@ class Sketched(FeatureMap):
 
     def __call__(self, x: Points, state: State[Any]) -> Float[Tensor, "n f"]:
         """Return the projections, the same ones in all rounds of a run."""
-        features = self.of(x, state)
-        if features.shape[1] <= self.n:
-            return features
-        shape, generator = (features.shape[1], self.n), state.generator("sketch")
-        projection = torch.randn(shape, dtype=x.dtype, generator=generator)
-        sketch: Tensor = features @ projection / self.n**0.5
-        return sketch
+        n_features = self.of(x[:1], state).shape[1]
+        if n_features <= self.n:
+            return self.of(x, state)
+        shape, generator = (n_features, self.n), state.generator("sketch")
+        projection = torch.randn(shape, dtype=x.dtype, generator=generator) / self.n**0.5
+        return torch.cat([self.of(block, state) @ projection for block in torch.split(x, _BLOCK)])

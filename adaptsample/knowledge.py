@@ -38,6 +38,7 @@ class Knowledge:
     def __init__(self, dimension: int, *, repeats: bool, pool: Points | None = None) -> None:
         self.data = Dataset.empty(dimension)
         self.failed = self.data.x
+        self.retired = self.data.x  # what proposals took out of the training set
         self.pool = pool  # what is left to ask
         self.n_told = 0
         self._repeats = repeats
@@ -78,6 +79,7 @@ class Knowledge:
     def expect(self, asked: Asked) -> None:
         """Take points out of the training set, and await those that are asked."""
         if len(asked.drop):
+            self.retired = torch.cat([self.retired, self.data.x[asked.drop]])
             self.data = self.data.without(asked.drop)
         if self.pool is not None:
             self.pool = self.pool[~is_among(self.pool, asked.x)]

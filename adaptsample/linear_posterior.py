@@ -6,9 +6,10 @@ is known before it is paid. After a point phi
 
     C' = C - v v^T / (phi . v + s^2),   v = C phi,
 
-and two numbers are kept for each candidate in step with it, at the price of two products of the
+and two numbers are kept for each candidate in step with it, at the price of a few products of the
 candidates' features with a vector: its variance, and how much the variance of other points would
-shrink, summed over a target.
+shrink, summed over a target R R^T. The second is the squared length of R^T C phi, over the
+variance with noise. As it is as small as the variance's square, it is the vectors that are updated.
 """
 
 from typing import Literal, final
@@ -16,6 +17,8 @@ from typing import Literal, final
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+_BLOCK = 2**13  # candidates at a time
 
 
 @final
@@ -38,20 +41,22 @@ class LinearPosterior:
         noise: float,
         target: Float[Tensor, "f f"] | None = None,
     ) -> None:
-        self._candidates, self._noise, self._target = candidates, noise, target
+        self._candidates, self._noise = candidates, noise
         scaled = known / noise
-        information = torch.eye(candidates.shape[1], dtype=candidates.dtype) + scaled.T @ scaled
-        self._covariance = torch.cholesky_inverse(torch.linalg.cholesky(information))
-        seen = candidates @ self._covariance
-        self.variance = (seen * candidates).sum(dim=1)
-        self._covered = torch.zeros_like(self.variance)
-        if target is not None:
-            self._covered = ((seen @ target) * seen).sum(dim=1)
+        one = torch.eye(candidates.shape[1], dtype=candidates.dtype)
+        factor = torch.linalg.cholesky(one + scaled.T @ scaled)
+        root = torch.linalg.solve_triangular(factor, one, upper=False)
+        self._covariance = root.T @ root
+        blocks = torch.split(candidates, _BLOCK)
+        self.variance = torch.cat([(block @ root.T).square().sum(dim=1) for block in blocks])
+        self._aim = one[:, :0] if target is None else _root(target)
+        self._aimed = candidates @ (self._covariance @ self._aim)
 
     @property
     def reduction(self) -> Float[Tensor, " n"]:
         """By how much the summed variance of the target shrinks if a candidate is observed."""
-        return self._covered / (self.variance + self._noise**2)
+        covered: Tensor = torch.linalg.vector_norm(self._aimed, dim=1).square()
+        return covered / (self.variance + self._noise**2)
 
     def greedy(self, n: int, *, by: Literal["variance", "reduction"]) -> Int64[Tensor, " n"]:
         """Observe n different candidates, each the one with the most of something at its turn.
@@ -71,12 +76,15 @@ class LinearPosterior:
         """Take the value of candidate i for known."""
         phi = self._candidates[i]
         v = self._covariance @ phi
-        scale = float(phi @ v) + self._noise**2
         shared = self._candidates @ v
-        if self._target is not None:
-            weight = self._target @ v
-            cross = self._candidates @ (self._covariance @ weight)
-            total = float(v @ weight)
-            self._covered -= 2 * shared * cross / scale - shared.square() * (total / scale**2)
+        scale = float(phi @ v) + self._noise**2
         self.variance -= shared.square() / scale
-        self._covariance -= torch.outer(v, v) / scale
+        self._aimed.addr_(shared, v @ self._aim, alpha=-1 / scale)
+        self._covariance.addr_(v, v, alpha=-1 / scale)
+
+
+def _root(matrix: Float[Tensor, "f f"]) -> Float[Tensor, "f f"]:
+    """Return R with R R^T the matrix, which is positive semidefinite."""
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = vectors * values.clamp_min(0.0).sqrt()
+    return root

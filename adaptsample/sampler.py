@@ -457,6 +457,7 @@ class Sampler:
             seed=self.spec.seed,
             pool=self._knowledge.pool,
             gradient_cost=self.spec.gradient_cost,
+            retired=self._knowledge.retired,
         )
         generator = derive_generator(self.spec.seed, "propose", self._round)
         proposal = self.spec.strategy.plan(state, n, generator=generator)

@@ -157,12 +157,12 @@ class Dispersed(Selection):
             score = torch.ones_like(score)
         score = score / score.max()
         distance = nearest(x, candidates.taken)[0].clamp_max(x.shape[1])
-        chosen = torch.zeros(n, dtype=torch.int64)
+        chosen, free = torch.zeros(n, dtype=torch.int64), torch.ones(len(x), dtype=torch.bool)
         for i in range(n):
-            chosen[i] = (score * distance.pow(self.power / 2)).argmax()
+            value = score * distance.pow(self.power / 2)
+            chosen[i] = torch.where(free, value, -1.0).argmax()
             distance = distance.minimum((x - x[chosen[i]]).square().sum(dim=1))
-            distance[chosen[i]] = 0.0
-            score[chosen[i]] = -1.0  # also where distance does not count
+            free[chosen[i]] = False
         return best[chosen]
 
 

@@ -39,6 +39,7 @@ class State(Generic[M]):
         pool: what is left to ask of a finite pool (m, d), at least one row; None if any point of
             the domain may be asked. A proposal is moved to the nearest rows of it.
         gradient_cost: price of a gradient, in evaluations.
+        retired: points that left the training set (q, d).
     """
 
     domain: Box
@@ -51,6 +52,7 @@ class State(Generic[M]):
     seed: int = 0
     pool: Points | None = None
     gradient_cost: float = 1.0
+    retired: Points | None = None
 
     @property
     def taken(self) -> Points:
@@ -69,11 +71,11 @@ class State(Generic[M]):
         return self.pool[torch.randperm(len(self.pool), generator=generator)[:n]]
 
     def sobol(self, n: int) -> Points:
-        """Return the next n points of the run's scrambled Sobol sequence that are not taken.
+        """Return the next n points of the run's scrambled Sobol sequence that were not asked yet.
 
         It is the sequence that a Sobol initial design begins.
         """
-        taken = self.taken
+        taken = self.taken if self.retired is None else torch.cat([self.taken, self.retired])
         points = self.domain.sobol(len(taken) + n, generator=derive_generator(self.seed, "initial"))
         if self.pool is not None:  # rows near the sequence were taken, not its points
             return points[len(taken) :]

@@ -55,8 +55,9 @@ class Strategy(ABC, Generic[M]):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for base in getattr(cls, "__orig_bases__", ()):
-            if get_args(base) and isinstance(get_args(base)[0], type):
-                cls.requires = get_args(base)[0]
+            for kind in get_args(base)[:1]:
+                if isinstance(kind, type) and kind is not Any:
+                    cls.requires = kind
 
     def __post_init__(self) -> None:
         if not 0 <= self.filling <= 1:
@@ -129,7 +130,7 @@ class CandidateStrategy(Strategy[M]):
     @abstractmethod
     def choose(
         self, x: Points, state: State[M], n: int, *, generator: Generator
-    ) -> Int64[Tensor, " n"]:
+    ) -> Int64[Tensor, " m"]:
         """Return the positions of n different candidates."""
 
     @final
@@ -158,7 +159,7 @@ class PoolStrategy(CandidateStrategy[M]):
     @final
     def choose(
         self, x: Points, state: State[M], n: int, *, generator: Generator
-    ) -> Int64[Tensor, " n"]:
+    ) -> Int64[Tensor, " m"]:
         """Select by the scores."""
         unit = state.domain.to_unit
         candidates = Candidates(unit(x), unit(state.taken))
@@ -198,7 +199,7 @@ class FeatureStrategy(CandidateStrategy[M]):
     @final
     def choose(
         self, x: Points, state: State[M], n: int, *, generator: Generator
-    ) -> Int64[Tensor, " n"]:
+    ) -> Int64[Tensor, " m"]:
         """Compute features and choose."""
         taken = state.taken
         rows = self.features(torch.cat([x, taken]), state).nan_to_num()

@@ -61,9 +61,8 @@ SURROGATES: Final[Mapping[str, Surrogate]] = {
 
 JUMPING: Final = {
     "small_jump": "sin(3*x) + y**2 + Piecewise((0.3, x + 0.5*y > 0.8), (0, True))",
-    "arc_jump": "cos(2*x - y) + Piecewise((1.5*x*y - 1, (x + 0.2)**2 + y**2 > 0.6), (0, True))",
 }
-"""More functions that jump, on the unit square."""
+"""One more function that jumps, on the unit square."""
 
 N_POOL: Final = 1000
 

@@ -30,21 +30,13 @@ class BotorchVariance(CandidateStrategy[Any]):
     """
 
     uses_model: ClassVar[bool] = False
-    n_candidates: int = 200
-    n_target: int = 128
+    n_candidates: int = 100
+    n_target: int = 64
 
     def choose(
         self, x: Points, state: State[Any], n: int, *, generator: Generator
-    ) -> Int64[Tensor, " n"]:
+    ) -> Int64[Tensor, " m"]:
         """Return the candidates in the order in which they are chosen."""
-        try:
-            from botorch.acquisition.active_learning import (  # noqa: PLC0415
-                qNegIntegratedPosteriorVariance,
-            )
-        except ImportError as error:
-            raise ValueError(
-                "botorch_variance needs BoTorch: pip install 'adaptsample[botorch]'"
-            ) from error
         unit, domain = state.domain.to_unit, state.domain
         target = unit(domain.sobol(self.n_target, generator=state.generator("target")))
         candidates, pending, chosen = unit(x), unit(state.pending), list[int]()
@@ -52,7 +44,15 @@ class BotorchVariance(CandidateStrategy[Any]):
             torch.random.fork_rng(),
             warnings.catch_warnings(),
         ):
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # at its import too
+            try:
+                from botorch.acquisition.active_learning import (  # noqa: PLC0415
+                    qNegIntegratedPosteriorVariance,
+                )
+            except ImportError as error:
+                raise ValueError(
+                    "botorch_variance needs BoTorch: pip install 'adaptsample[botorch]'"
+                ) from error
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
             process = _fitted(unit(state.data.x), state.data.y)
             free = torch.ones(len(x), dtype=torch.bool)

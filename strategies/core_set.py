@@ -29,11 +29,10 @@ class CoreSet(FeatureStrategy[Any]):
         """Return the candidates in the order in which they are chosen; the longest if none is."""
         del generator
         squares = new.square().sum(dim=1)
-        distance = nearest(new, known)[0] if len(known) else squares.clone()
-        free, chosen = torch.ones(len(new), dtype=torch.bool), []
+        distance, chosen = nearest(new, known)[0] if len(known) else squares.clone(), list[int]()
         for _ in range(n):
-            chosen.append(int(torch.where(free, distance, -torch.inf).argmax()))
-            free[chosen[-1]] = False
-            away = squares + squares[chosen[-1]] - 2 * new @ new[chosen[-1]]
-            distance = torch.minimum(distance, away) if len(chosen) > 1 or len(known) else away
+            chosen.append(int(distance.argmax()))
+            away = torch.addmv(squares + squares[chosen[-1]], new, new[chosen[-1]], alpha=-2)
+            distance = distance.minimum(away) if len(known) + len(chosen) > 1 else away
+            distance[chosen[-1]] = -torch.inf
         return torch.tensor(chosen)

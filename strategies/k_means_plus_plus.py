@@ -31,10 +31,10 @@ class KMeansPlusPlus(FeatureStrategy[Any]):
         distance = nearest(new, known)[0] if len(known) else torch.ones_like(squares)
         free, chosen = torch.ones(len(new), dtype=torch.bool), []
         for _ in range(n):
-            weight = torch.where(free, distance.clamp_min(0.0), 0.0)
-            weight = weight if bool(weight.sum() > 0) else free.to(weight.dtype)
+            weight = distance if bool(distance.sum() > 0) else free.to(distance.dtype)
             chosen.append(int(torch.multinomial(weight, 1, generator=generator)))
             free[chosen[-1]] = False
-            away = squares + squares[chosen[-1]] - 2 * new @ new[chosen[-1]]
-            distance = torch.minimum(distance, away) if len(chosen) > 1 or len(known) else away
+            away = torch.addmv(squares + squares[chosen[-1]], new, new[chosen[-1]], alpha=-2)
+            closer = distance.minimum(away) if len(known) + len(chosen) > 1 else away
+            distance = torch.where(free, closer.clamp_min_(0.0), 0.0)
         return torch.tensor(chosen)

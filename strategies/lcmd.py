@@ -35,15 +35,16 @@ class LCMD(FeatureStrategy[Any]):
         distance, centre = nearest(new, known)
         free, chosen = torch.ones(len(new), dtype=torch.bool), []
         for i in range(n):
-            if len(known) == 0 and i == 0:
+            if len(known) + i == 0:
                 score = squares
             else:
                 size = torch.bincount(centre, weights=distance)
-                score = torch.where(size[centre] == size.max(), distance, -torch.inf)
-            chosen.append(int(torch.where(free, score, -torch.inf).argmax()))
+                score = torch.where(free & (size[centre] == size.max()), distance, -torch.inf)
+            chosen.append(int(score.argmax()))
             free[chosen[-1]] = False
-            away = (squares + squares[chosen[-1]] - 2 * new @ new[chosen[-1]]).clamp_min(0.0)
-            closer = away < distance
+            away = torch.addmv(squares + squares[chosen[-1]], new, new[chosen[-1]], alpha=-2)
+            closer = away.clamp_min_(0.0) < distance
             distance = torch.where(closer, away, distance)
-            centre = torch.where(closer, len(known) + i, centre)
+            distance[chosen[-1]] = 0.0  # rounding would make it a cluster of its own
+            centre[closer] = len(known) + i
         return torch.tensor(chosen)

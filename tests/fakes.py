@@ -48,14 +48,15 @@ class FormulaModel:
         return torch.as_tensor(self.unit).view(-1, 1) * slopes
 
     def std(self, x: Tensor) -> Tensor:
-        height = 1.5 + torch.sin(4 * self.domain.to_unit(x)).mean(dim=1)
-        outputs = 1 + 0.3 * torch.arange(self._n_outputs)
-        return self.size * (self._gap(x) * height)[:, None] * outputs
+        frequency = 4 + 3 * torch.arange(self._n_outputs)[:, None]
+        height = 1.5 + torch.sin(frequency * self.domain.to_unit(x)[:, None]).mean(dim=2)
+        return self.size * self._gap(x)[:, None] * height
 
     def committee(self, x: Tensor) -> Tensor:
-        angle = 3 * self.domain.to_unit(x).sum(dim=1)
-        members = [torch.cos((1 + m) * angle + m) * self._gap(x) for m in range(N_MEMBERS)]
-        return self.predict(x) + self.unit * self.size * torch.stack(members)[:, :, None]
+        outputs, gap = torch.arange(self._n_outputs), self._gap(x)[:, None]
+        angle = (3 + outputs) * self.domain.to_unit(x).sum(dim=1, keepdim=True)
+        members = [torch.cos((1 + m) * angle + m) * gap for m in range(N_MEMBERS)]
+        return self.predict(x) + self.unit * self.size * torch.stack(members)
 
     def features(self, x: Tensor) -> Tensor:
         u = self.domain.to_unit(x)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from benchmarks._jobs import Cell, Job, measure_fit, oracle, points, run_jobs
 from benchmarks._tables import duel_table, duels, number, spread
 from benchmarks._variants import VARIANTS
 from benchmarks.precision import SECTIONS
+from benchmarks.selection_speed import HELD, MODES, STORE, portable_draw, small_task
 
 
 @pytest.fixture
@@ -124,3 +126,13 @@ def test_a_fit_of_ours_and_of_scipy_are_measured_alike() -> None:
         cell = measure_fit(Job("runge", method, 40, 0, "chebyshev"))
         assert {"mae", "rmse", "max", "nrmse", "cpu", "wall"} <= cell.keys()
         assert cell["mae"] <= cell["rmse"] <= cell["max"] < 0.05
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("method", HELD)
+def test_strategies_choose_the_rows_that_bmdal_reg_chooses(method: str, mode: str) -> None:
+    kept = json.loads(STORE.read_text())
+    assert kept["made_by"] == "bmdal_reg 3.0.2"
+    with patch.object(torch, "multinomial", portable_draw):
+        chosen = small_task().ours(method, alone=MODES[mode])
+    assert chosen == kept["choices"][method][mode]

@@ -3,7 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from adaptsample import Box, DropLowest, Highest, SoftmaxDraw
+from adaptsample import (
+    Bounded,
+    Box,
+    DropLowest,
+    Highest,
+    LastLayer,
+    Sketched,
+    SoftmaxDraw,
+    WorthIt,
+)
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import (
     UnknownNameError,
@@ -15,6 +24,7 @@ from adaptsample.registry import (
     snake_case,
     strategies,
     surrogates,
+    upgraded,
 )
 
 
@@ -128,6 +138,86 @@ def test_a_surrogate_is_made_again_from_its_description(text: str) -> None:
 def test_an_oracle_is_made_again_from_its_description() -> None:
     oracle = NoisyOracle(ExpressionOracle("x + y", {"x": (0, 1), "y": (0, 2)}), y_noise=(0.0, 0.1))
     assert rebuild(json.loads(json.dumps(describe(oracle)))) == oracle
+
+
+_SOFTMAX = {"name": "softmax_draw", "quantile": 0.7, "temperature": 1.0, "absolute": False}
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"name": "sobol"}, "sobol"),
+        ({"name": "latin_hypercube"}, "latin_hypercube"),
+        (
+            {
+                "name": "topk",
+                "n_candidates": 100,
+                "selection": {"name": "highest"},
+                "retirement": {"name": "keep_all"},
+                "gradients": False,
+            },
+            "topk",
+        ),
+        (
+            {
+                "name": "softmax",
+                "n_candidates": 50,
+                "selection": _SOFTMAX,
+                "retirement": {"name": "drop_lowest", "signal": "change", "n": 2},
+                "gradients": True,
+            },
+            "softmax(50, retirement=drop_lowest('change', n=2), gradients=all_gradients())",
+        ),
+        (
+            {
+                "name": "gradient",
+                "n_candidates": 1000,
+                "selection": _SOFTMAX,
+                "retirement": {"name": "drop_all"},
+                "gradients": True,
+            },
+            "gradient(retirement=drop_all())",
+        ),
+        (
+            {
+                "name": "gradient",
+                "n_candidates": 1000,
+                "selection": _SOFTMAX,
+                "retirement": {"name": "keep_all"},
+                "gradients": False,
+            },
+            "gradient(gradients=no_gradients())",
+        ),
+    ],
+)
+def test_a_strategy_is_made_again_from_a_description_of_an_earlier_version(
+    before: dict[str, object], now: str
+) -> None:
+    assert rebuild(upgraded(json.loads(json.dumps(before)))) == make_strategy(now)
+
+
+@pytest.mark.parametrize("name", strategies())
+def test_a_description_of_this_version_stays_as_it_is(name: str) -> None:
+    strategy = make_strategy(f"{name}(filling=0.5, retirement=bounded(9), gradients=worth_it())")
+    for described in (describe(strategy), describe(make_strategy(name))):
+        assert upgraded(described) == described
+        assert rebuild(json.loads(json.dumps(described))) in (strategy, make_strategy(name))
+
+
+@pytest.mark.parametrize("other", [{"name": "of_somebody_else", "a": 1}, {}, "sobol", None])
+def test_what_is_no_registered_strategy_is_not_upgraded(other: object) -> None:
+    assert upgraded(other) == other
+
+
+def test_what_all_strategies_have_is_named_in_text_and_not_counted() -> None:
+    text = "topk(7, filling=0.25, retirement=bounded(size=9), gradients=worth_it(noise=0.1))"
+    strategy = make_strategy(text)
+    assert (strategy.n_candidates, strategy.filling) == (7, 0.25)
+    assert strategy.retirement == Bounded(9)
+    assert strategy.gradients == WorthIt(noise=0.1)
+    assert make_strategy(label(strategy)) == strategy
+    sketched = make_strategy("max_det(features=sketched(last_layer(), n=64))")
+    assert sketched.features == Sketched(LastLayer(), n=64)
 
 
 @pytest.mark.parametrize(

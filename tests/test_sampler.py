@@ -110,6 +110,22 @@ def test_asking_again_costs_nothing_and_a_run_that_only_repeats_ends(box: Box) -
     assert len(run.data) == 4
 
 
+@pytest.mark.parametrize("rule", ["drop_all()", "bounded(5)", "bounded(12)", "drop_lowest(n=4)"])
+@pytest.mark.parametrize("strategy", ["sobol(retirement={})", "random(filling=0.4, retirement={})"])
+def test_points_that_fill_the_space_are_not_asked_again_after_they_were_dropped(
+    box: Box, strategy: str, rule: str
+) -> None:
+    function = CountingFunction()
+    oracle = FunctionOracle(function, box)
+    run = _sampler(oracle, strategy=make_strategy(strategy.format(rule)), batch_size=5).run(40)
+    assert run.status == "done"
+    assert len(set(function.calls)) == len(function.calls) == 40
+    assert [r.n_evaluations for r in run.rounds] == list(range(10, 41, 5))
+    sequence = box.sobol(80, generator=derive_generator(0, "initial")).tolist()
+    filled = [x for x in _points(run)[10:] if x in sequence]
+    assert len(filled) == (30 if strategy.startswith("sobol") else 12)
+
+
 def test_points_dropped_stay_paid_for(oracle: ExpressionOracle) -> None:
     strategy = make_strategy("softmax(retirement=drop_all())")
     assert strategy.retirement == DropAll()

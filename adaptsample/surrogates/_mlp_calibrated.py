@@ -74,8 +74,12 @@ class CalibratedMLPModel:
 
     @accepts_arrays
     def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
-        """Return the derivatives of the scaled outputs with respect to the parameters."""
-        return self.network.parameter_gradient(x)
+        """Return the derivatives of the scaled outputs with respect to the parameters.
+
+        Parameters are in units of their prior's standard deviation, so that those that the evidence
+        holds near zero, as the weights of a variable that does not matter, count for little.
+        """
+        return self.network.parameter_gradient(x) * self.training.linearisation.scale
 
     @accepts_arrays
     def committee(self, x: Points) -> Float[Tensor, "m n k"]:

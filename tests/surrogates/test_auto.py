@@ -19,6 +19,7 @@ from adaptsample.surrogates.auto import TRANSFORMS, Auto, AutoModel
 from adaptsample.surrogates.jump import Jump
 from adaptsample.surrogates.member import Member
 from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.surrogates.protocol import UnsupportedModelError
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
 
@@ -111,6 +112,48 @@ def test_each_output_has_a_winner_of_its_own():
     assert [o.winner.score.transform for o in model.outcomes] == ["reciprocal", "identity"]
     assert model.std(x).shape == (400, 2)
     assert model.committee(x).shape[1:] == (400, 2)
+
+
+def test_features_and_held_out_residuals_are_those_of_each_outputs_winner():
+    def both(x: Tensor) -> Tensor:
+        return torch.cat([1 / (1 + x[:, :1] + x[:, 1:] ** 2), 1e3 * x[:, :1] * x[:, 1:]], dim=1)
+
+    data = sample(both, 30)
+    model = fit(data, Auto(members=(Member("polynomial", Polynomial()),)))
+    x = SQUARE.grid(20)
+    features, residuals = model.features(x), model.held_out_residuals(generator=Generator())
+    first, second = (outcome.winner for outcome in model.outcomes)
+    parts = [
+        first.features(x) / spread_of(data.y[:, :1]),
+        second.features(x) / spread_of(data.y[:, 1:]),
+    ]
+    assert torch.equal(features, torch.cat(parts, dim=1))
+    assert len(features) == len(x)
+    assert torch.isfinite(features).all()
+    assert residuals.shape == data.y.shape
+    assert torch.isfinite(residuals).all()
+    assert float((residuals / data.y.std(dim=0)).abs().max()) < 0.1
+
+
+def test_features_of_a_transformed_output_are_derivatives_in_its_own_units():
+    """By differences: the winner's prediction moves with its coefficients as the features say."""
+    data = sample(lambda x: 100 / (1 + x[:, :1] + x[:, 1:] ** 2), 30)
+    model = fit(data, Auto(members=(Member("polynomial", Polynomial()),)))
+    winner, x = model.outcomes[0].winner, SQUARE.grid(12)
+    assert winner.score.transform == "reciprocal"
+    terms = winner.model.features(x)
+    z = winner.model.predict(x)
+    step = 1e-6 * float(z.std())
+    for j in range(terms.shape[1]):
+        high, low = (winner.transform.inverse(z + s * terms[:, j : j + 1]) for s in (step, -step))
+        expected = (high - low)[:, 0] / (2 * step) / spread_of(data.y)
+        torch.testing.assert_close(model.features(x)[:, j], expected, rtol=1e-4, atol=1e-8)
+
+
+def test_a_member_without_features_is_named():
+    model = fit(sample(peak, 20), Auto(members=(Member("mean", Mean()),), transforms=("identity",)))
+    with pytest.raises(UnsupportedModelError, match=r"features\(\).*MeanModel"):
+        model.features(SQUARE.grid(3))
 
 
 def test_a_bold_member_must_be_far_better():

@@ -150,6 +150,36 @@ def test_residuals_of_a_model_are_in_the_units_of_the_data():
     assert torch.equal(model.held_out_residuals(generator=generator), model.loo_residuals)
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_products_of_features_are_prior_correlations(kernel: KernelName):
+    """Exact between the training points; between others, where correlations are long, nearly."""
+    box = Box({"x": (0, 1), "y": (-1e3, 1e3)})
+    data = sample(lambda x: wave(box.to_unit(x)), box, 20)
+    model = fit(data, GaussianProcess(kernels=(kernel,)))
+    n_terms = model.processes[0].data.basis.rank
+    inverse_scales = torch.exp(-model.processes[0].theta[:-1])
+
+    def off(x: Tensor) -> float:
+        u = model.inputs(x) * inverse_scales
+        expected = correlation(kernel, torch.cdist(u, u).square())[0]
+        rows = model.features(x)[:, n_terms:]
+        return float((rows @ rows.T - expected).abs().max())
+
+    assert off(data.x) < 1e-5
+    assert off(box.uniform(50, generator=derive_generator(0, "x"))) < 1e-2
+
+
+def test_a_trend_and_each_output_have_features_of_their_own():
+    data = sample(lambda x: torch.cat([wave(x), x.sum(dim=1, keepdim=True)], dim=1), unit(2), 15)
+    model, x = fit(data), unit(2).grid(6)
+    parts = [p.features(model.inputs(x)) for p in model.processes]
+    assert torch.equal(model.features(x), torch.cat(parts, dim=1))
+    for process, part in zip(model.processes, parts, strict=True):
+        terms = process.data.trend(model.inputs(x))
+        assert torch.equal(part[:, : process.data.basis.rank], terms)
+        assert torch.isfinite(part).all()
+
+
 def test_exact_data_are_interpolated_and_uncertainty_grows_between_them():
     data = sample(wave, unit(2), 30)
     model, x = fit(data), unit(2).grid(20)

@@ -132,6 +132,29 @@ def test_the_polynomial_is_the_answer_where_nothing_jumps():
     assert model.committee(x).shape == (64, len(x), 1)
 
 
+def test_features_are_the_terms_of_the_sides_and_what_boundaries_would_change():
+    data = sample(80, linear_jump, polynomial)
+    model, x = fit(data), SQUARE.grid(30)
+    features = model.features(x)
+    assert model.has_jump == (True, False)
+    assert len(features) == len(x)
+    assert torch.isfinite(features).all()
+    jump = model.solutions[0].features(model.inputs(x))
+    assert torch.equal(features[:, : jump.shape[1]], jump)
+    assert torch.equal(
+        features[:, jump.shape[1] :], model.solutions[1].model.features(model.inputs(x))
+    )
+    # the boundaries' part has the variance of the committee around the prediction
+    changes = jump[:, -model.committee(x).shape[0] :]
+    prediction = model.predict(x)[:, 0]
+    expected = (model.committee(x)[:, :, 0] - prediction).square().mean(dim=0)
+    spread = model.outputs.spread[0]
+    torch.testing.assert_close(changes.square().sum(dim=1), expected / spread**2)
+    linear = jump[:, : -model.committee(x).shape[0]]
+    solution = torch.linalg.lstsq(linear, prediction[:, None]).solution
+    torch.testing.assert_close((linear @ solution)[:, 0], prediction, atol=1e-6, rtol=0)
+
+
 def test_noise_is_not_taken_for_a_jump():
     x = SQUARE.sobol(60, generator=derive_generator(0, "initial"))
     noise = torch.randn(60, 1, dtype=torch.float64, generator=derive_generator(0, "noise"))

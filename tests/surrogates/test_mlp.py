@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import Box, Dataset, SupportsStd, derive_generator
+from adaptsample import (
+    Box,
+    Dataset,
+    LearnsGradients,
+    SupportsCommittee,
+    SupportsStd,
+    derive_generator,
+)
 from adaptsample.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
 from adaptsample.surrogates._contest import CrossValidates
@@ -135,6 +142,41 @@ def test_only_a_model_that_can_say_how_well_it_predicts_offers_to() -> None:
     for capability in (SupportsStd, CrossValidates):
         assert not isinstance(by_descent, capability)
         assert isinstance(by_least_squares, capability)
+
+
+@pytest.mark.parametrize("recipe", [SHORT, QUICK, replace(QUICK, scale=False)], ids=label)
+def test_parameter_gradients_are_the_slopes_of_scaled_outputs(recipe: MLP) -> None:
+    """Central differences, with each parameter moved on its own, in its prior's units."""
+    model = recipe.fit(data(with_gradient=True), generator=derive_generator(0, "fit"))
+    network, x, h = model.network, probes(), 1e-5
+    theta = network.theta.double()
+    columns = []
+    for step in h * torch.eye(len(theta), dtype=torch.float64):
+        high, low = (network.with_theta(theta + s).predict(x) for s in (step, -step))
+        columns.append((high - low) / (2 * h) / network.outputs.unit)
+    slopes = torch.stack(columns, dim=2)
+    if isinstance(model, CalibratedMLPModel):
+        slopes = slopes * model.training.linearisation.scale
+    assert model.parameter_gradient(x).shape == (40, 2, len(theta))
+    torch.testing.assert_close(model.parameter_gradient(x), slopes, rtol=1e-6, atol=1e-6)
+
+
+def test_networks_say_that_they_learn_from_gradients() -> None:
+    for model in (fit(SHORT, data()), fit_least_squares(QUICK, data())):
+        assert isinstance(model, LearnsGradients)
+        assert model.learns_gradients
+
+
+def test_the_committee_of_a_network_is_its_finalists_and_itself_the_first() -> None:
+    recipe = replace(QUICK, training=replace(QUICK.training, starts=3, finalists=3))
+    model = fit_least_squares(recipe, data(12))
+    members = model.committee(probes())
+    assert members.shape == (3, 40, 2)
+    assert torch.equal(members[0], model.predict(probes()))
+    assert float((members[1:] - members[0]).abs().amax(dim=(1, 2)).min()) > 1e-6
+    fitted = (model.committee(data(12).x) - data(12).y).abs() / model.network.outputs.unit
+    assert float(fitted.max()) < 0.2
+    assert not isinstance(fit(SHORT, data()), SupportsCommittee)
 
 
 def test_held_out_residuals_are_of_the_size_of_the_error() -> None:

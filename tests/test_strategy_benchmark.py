@@ -1,0 +1,110 @@
+"""The comparison of strategies: its statistics against exact answers, and one small run."""
+
+from math import inf, log10
+
+import pytest
+
+from adaptsample.surrogates.polynomial import Polynomial
+from benchmarks._jobs import Cell, Job
+from benchmarks._runs import SURROGATES, Schedule, measure_run, oracle
+from benchmarks._strategy_tables import Results, holm, losers, pool_table, summary
+from benchmarks.strategies import SECTIONS
+
+
+def _cell(strategy: str, seed: int, *errors: float, problem: str = "p") -> Cell:
+    curve = [[10 * (i + 1), error] for i, error in enumerate(errors)]
+    return {"problem": problem, "method": f"mlp {strategy}", "seed": seed, "curve": curve}
+
+
+def _results(n_seeds: int = 10, problem: str = "p") -> Results:
+    cells = []
+    for seed in range(n_seeds):
+        cells += [
+            _cell("sobol", seed, 1.0, 0.1, 0.01, problem=problem),
+            _cell("random", seed, 1.0, 0.2, 0.02 + 1e-4 * seed, problem=problem),
+            _cell("good", seed, 1.0, 0.01, 0.0025 * (1 + 0.01 * seed), problem=problem),
+            _cell("bad", seed, 1.0, 1.0, 0.1 + 1e-3 * seed, problem=problem),
+        ]
+    return Results.of([*cells, {"problem": "p", "method": "auto x", "failure": ""}], "mlp")
+
+
+def test_ratios_are_geometric_means_of_pairs() -> None:
+    results = Results.of(
+        [_cell("a", 0, 1.0), _cell("a", 1, 4.0), _cell("b", 0, 2.0), _cell("b", 1, 2.0)], "mlp"
+    )
+    assert results.ratio(["p"], "a", "b") == pytest.approx(1.0)
+    assert results.final("p", "a") == pytest.approx(2.0)
+    low, high = results.interval(["p"], "a", "b")
+    assert low <= 1.0 <= high
+
+
+def test_seeds_that_one_lacks_are_left_out() -> None:
+    results = Results.of([_cell("a", 0, 1.0), _cell("a", 1, 9.0), _cell("b", 0, 2.0)], "mlp")
+    assert results.ratio(["p"], "a", "b") == pytest.approx(0.5)
+
+
+def test_the_area_is_the_mean_decade() -> None:
+    results = _results()
+    assert results.area("p", "sobol", 0) == pytest.approx(-1.0)
+    gain = results.area("p", "sobol", 0) - results.area("p", "random", 0)
+    assert results.area_gain(["p"], "sobol", "random") == pytest.approx(-gain, abs=1e-2)
+
+
+def test_evaluations_to_a_level_are_interpolated_and_censored() -> None:
+    results = _results()
+    assert results.evaluations_to(0.1, "p", "sobol", 0) == pytest.approx(20)
+    assert results.evaluations_to(10**-0.5, "p", "sobol", 0) == pytest.approx(15)
+    assert results.evaluations_to(2.0, "p", "sobol", 0) == 10
+    assert results.evaluations_to(1e-9, "p", "sobol", 0) == inf
+    expected = 10 + 10 * log10(1 / 0.1) / 2
+    assert results.evaluations_to(0.1, "p", "good", 0) == pytest.approx(expected)
+
+
+def test_wins_and_losses_are_told() -> None:
+    results = _results()
+    assert results.verdicts("good", "random") == {"p": "win"}
+    assert results.verdicts("bad", "random") == {"p": "loss"}
+    assert results.verdicts("random", "random") == {"p": "tie"}
+    assert "`bad`" in losers(results)
+    assert "`good`" not in losers(results)
+
+
+def test_holm_rejects_in_steps() -> None:
+    assert holm([0.01, 0.04, 0.03], 0.05) == [True, False, False]
+    assert holm([0.01, 0.02, 0.04], 0.05) == [True, True, True]
+
+
+def test_the_summary_has_the_best_first() -> None:
+    rows = summary(_results(), {"kind": ["p"], "absent": ["q"]}).splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["good", "sobol", "random", "bad"]
+    assert "absent" not in rows[0]
+
+
+def test_the_pool_table_is_in_units_of_the_smallest_pool() -> None:
+    cells = [
+        {"problem": "p", "seed": 0, "strategy": "s", "factor": f, "error": e}
+        for f, e in ((1, 0.4), (10, 0.2), (100, 0.8))
+    ]
+    row = pool_table(cells, (1, 10, 100)).splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["s", "1.00", "0.50", "2.00", "4.0"]
+
+
+@pytest.mark.parametrize("section", sorted(SECTIONS))
+def test_jobs_are_all_different_and_named(section: str) -> None:
+    for quick in (True, False):
+        jobs = SECTIONS[section].jobs(["mlp", "auto"], 2, quick)
+        assert len(set(jobs)) == len(jobs)
+        assert all(oracle(name).domain for name in {job.problem for job in jobs})
+
+
+def test_runs_of_one_seed_share_their_first_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SURROGATES, "auto", Polynomial())
+    plan = Schedule(n_initial=12, batch_size=4, budget=16)
+    cells = [
+        measure_run(Job("franke", f"auto {strategy}", 0, 0), plan=plan)
+        for strategy in ("sobol", "lcmd")
+    ]
+    assert cells[0]["curve"][0] == cells[1]["curve"][0]
+    assert cells[0]["curve"][0][0] == 12
+    assert cells[0]["curve"][-1][0] == 16
+    assert cells[0]["curve"][-1] != cells[1]["curve"][-1]
