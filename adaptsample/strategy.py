@@ -203,7 +203,8 @@ class FeatureStrategy(CandidateStrategy[M]):
         """Compute features and choose."""
         taken = state.taken
         rows = self.features(torch.cat([x, taken]), state).nan_to_num()
-        scale = rows[len(x) :].square().sum(dim=1).mean().sqrt().clamp_min(1e-150)
+        scale = rows[len(x) :].square().sum(dim=1).mean().sqrt()
+        scale = torch.where(scale > 1e-150, scale, 1.0)  # nothing is seen in what is taken
         new, known = torch.split(rows / scale, [len(x), len(taken)])
         return self.choose_rows(new, known, n, generator=generator)
 

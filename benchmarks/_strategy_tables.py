@@ -7,7 +7,7 @@ and first points.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import exp, inf, isfinite, log
+from math import exp, inf, isfinite, isnan, log, nan
 from statistics import median
 from typing import Final, final
 
@@ -53,6 +53,10 @@ class Results:
         """All strategies by name."""
         return sorted({strategy for _, strategy, _ in self.curves})
 
+    def tried(self, strategy: str, problems: Iterable[str]) -> list[str]:
+        """Return those of some problems on which the strategy did not fail."""
+        return [problem for problem in problems if self.seeds(problem, strategy)]
+
     def seeds(self, problem: str, *strategies: str) -> list[int]:
         """Return the seeds for which all of some strategies have a curve."""
         per = [{s for p, t, s in self.curves if (p, t) == (problem, name)} for name in strategies]
@@ -72,12 +76,13 @@ class Results:
 
     def ratio(self, problems: Iterable[str], strategy: str, other: str) -> float:
         """Return the geometric mean of ratios over seeds, then over problems."""
-        means = [np.mean(self.log_ratios(p, strategy, other)) for p in problems]
-        return exp(float(np.mean(means)))
+        tried = self.tried(strategy, problems)
+        means = [np.mean(self.log_ratios(p, strategy, other)) for p in tried]
+        return exp(float(np.mean(means))) if means else nan
 
     def interval(self, problems: Iterable[str], strategy: str, other: str) -> tuple[float, float]:
         """Return the 95 % bootstrap interval of `ratio`, over seeds that are drawn anew."""
-        table = [self.log_ratios(p, strategy, other) for p in problems]
+        table = [self.log_ratios(p, strategy, other) for p in self.tried(strategy, problems)]
         n = min(map(len, table))
         by_seed = np.array([row[:n] for row in table]).mean(axis=0)
         if np.ptp(by_seed) == 0:
@@ -144,7 +149,8 @@ class Results:
 
         Paired Wilcoxon tests of log errors, with Holm's correction over the problems.
         """
-        ratios = {p: self.log_ratios(p, strategy, other) for p in self.problems}
+        tried = self.tried(strategy, self.problems)
+        ratios = {p: self.log_ratios(p, strategy, other) for p in tried}
         p_values = {
             p: 1.0 if not any(r) else float(wilcoxon(r, zero_method="zsplit").pvalue)
             for p, r in ratios.items()
@@ -179,7 +185,7 @@ def summary(results: Results, kinds: Mapping[str, Sequence[str]]) -> str:
         overall = results.ratio(results.problems, strategy, "sobol")
         cells = [
             strategy,
-            *(f"{results.ratio(ps, strategy, 'sobol'):.2f}" for ps in present.values()),
+            *(_ratio(results.ratio(ps, strategy, "sobol")) for ps in present.values()),
             f"{overall:.2f}",
             f"{results.ratio(results.problems, strategy, 'random'):.2f} ({low:.2f}..{high:.2f})",
             " / ".join(str(verdicts.count(v)) for v in ("win", "tie", "loss")),
@@ -205,8 +211,17 @@ def detail(results: Results) -> str:
     """Return the ratio to Sobol's error on every problem, and Sobol's own error."""
     own = ["Sobol's NRMSE", *(f"{results.final(p, 'sobol'):.1e}" for p in results.problems)]
     best = sorted(results.strategies, key=lambda s: results.ratio(results.problems, s, "sobol"))
-    rows = [[s, *(f"{results.ratio([p], s, 'sobol'):.2f}" for p in results.problems)] for s in best]
+    rows = []
+    for name in best:
+        ratios = (_ratio(results.ratio([p], name, "sobol")) for p in results.problems)
+        rows.append([name, *ratios])
     return markdown(["error / Sobol's", *results.problems], [own, *rows])
+
+
+def _ratio(value: float) -> str:
+    if isnan(value):
+        return "-"
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
 def losers(results: Results) -> str:

@@ -339,7 +339,7 @@ def measure_elsewhere(name: str) -> dict[str, float | str]:
     )
     if done.returncode == 0:
         return dict(json.loads(done.stdout))
-    if "memory" in done.stderr:
+    if "allocate memory" in done.stderr or "MemoryError" in done.stderr:
         return {"failure": f"more than {ADDRESSES / 2**30:.0f} GB"}
     if done.returncode < 0:
         return {"failure": f"more than {PATIENCE} s"}

@@ -31,6 +31,7 @@ class LCMD(FeatureStrategy[Any]):
     ) -> Int64[Tensor, " n"]:
         """Return the candidates in the order in which they are chosen."""
         del generator
+        known = torch.unique(known, dim=0)  # between copies, rounding would split a cluster
         squares = new.square().sum(dim=1)
         distance, centre = nearest(new, known)
         free, chosen = torch.ones(len(new), dtype=torch.bool), []

@@ -19,6 +19,7 @@ from adaptsample import (
     DropAll,
     DropLowest,
     FeatureStrategy,
+    Inputs,
     KeepAll,
     PoolStrategy,
     Proposal,
@@ -265,6 +266,15 @@ def test_features_that_are_not_numbers_are_survived(strategy: Strategy[Any]) -> 
         _check(strategy, _state(torn=True), 5)
 
 
+def test_points_in_which_nothing_is_seen_are_survived(strategy: Strategy[Any]) -> None:
+    """The only point known lies where all features are zero."""
+    if isinstance(strategy, FeatureStrategy):
+        state = _state(n=1)
+        corner = Dataset(state.domain.lower[None], state.data.y)
+        alone = replace(state, data=corner, pending=corner.x[:0], failed=None)
+        _check(replace(strategy, features=Inputs()), alone, 5)
+
+
 def test_more_points_than_candidates_may_be_asked(strategy: Strategy[Any]) -> None:
     if isinstance(strategy, (CandidateStrategy, SearchStrategy)):
         strategy = replace(strategy, n_candidates=3)
@@ -404,8 +414,11 @@ class BrokenChoice(CandidateStrategy[Any]):
 class BrokenFeatures(FeatureStrategy[Any]):
     """Takes it for granted that features have a length."""
 
+    how: str = "divides by each"
+
     def choose_rows(self, new: Tensor, known: Tensor, n: int, *, generator: Generator) -> Tensor:
-        return torch.multinomial((new / new.norm(dim=1)[:, None]).norm(dim=1), n)
+        length = new.norm(dim=1)[:, None] if self.how == "divides by each" else known.norm()
+        return torch.multinomial((new / length).norm(dim=1), n)
 
 
 _any_proposal = partial(
@@ -448,6 +461,10 @@ BREACHES: list[tuple[Strategy[Any], Callable[[Strategy[Any]], None]]] = [
     (Broken(how="wants doubts"), _no_knowledge),
     (Broken(how="wants change"), _no_knowledge),
     (BrokenFeatures(), test_features_that_are_not_numbers_are_survived),
+    (
+        BrokenFeatures(how="divides by what is known"),
+        test_points_in_which_nothing_is_seen_are_survived,
+    ),
     (
         BrokenChoice(how="no more than candidates"),
         test_more_points_than_candidates_may_be_asked,
