@@ -266,7 +266,7 @@ def pool_table(cells: Iterable[Cell], factors: Sequence[int]) -> str:
         means = [exp(np.mean([log(max(e[key], ROUNDING)) for key in shared])) for e in errors]
         base = means[0]
         rows.append(
-            [strategy, *(f"{m / base:.2f}" for m in means), f"{max(means) / min(means):.1f}"]
+            [strategy, *(_ratio(m / base) for m in means), f"{max(means) / min(means):.1f}"]
         )
     headings = ["strategy", *(f"{f} x batch" for f in factors), "worst / best"]
     return markdown(headings, rows)

@@ -167,11 +167,12 @@ def _measure_pool(job: Job) -> Cell:
 
 def _pool_page(cells: list[Cell]) -> str:
     good = [cell for cell in cells if "failure" not in cell]
+    seeds = len({cell["seed"] for cell in good})
     return (
         "# How many candidates to draw\n\nMADE_BY\n\n"
         f"Final errors on {', '.join(POOL_PROBLEMS)} with a small network, geometric means over "
-        "problems and seeds, in units of the error with as many candidates as the batch has "
-        "points, which is random sampling.\n\n" + pool_table(good, FACTORS)
+        f"problems and {seeds} seeds, in units of the error with as many candidates as points, "
+        "which is random sampling.\n\n" + pool_table(good, FACTORS)
     )
 
 
