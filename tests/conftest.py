@@ -10,8 +10,30 @@ import torch
 
 from adaptsample import Box
 from adaptsample.oracles import FunctionOracle
+from adaptsample.surrogates.auto import Auto
+from adaptsample.surrogates.crease import Crease
+from adaptsample.surrogates.gaussian_process import GaussianProcess
+from adaptsample.surrogates.jump import Jump
+from adaptsample.surrogates.member import Member
+from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.training import LevenbergMarquardt
 
 torch.set_num_threads(1)  # the matrices are small: more threads are slower
+
+QUICK_NETWORK = MLP((3,), training=LevenbergMarquardt(starts=2, iterations=10))
+
+SMALL_AUTO = Auto(
+    members=(
+        Member("polynomial", Polynomial()),
+        Member("crease", Crease(n_starts=10, n_climbs=0), Crease(n_starts=0)),
+        Member("gaussian_process", GaussianProcess(), has_prior=True),
+        Member("jump", Jump(seconds=0), n_transforms=None, max_dimension=4),
+        Member("network", QUICK_NETWORK, is_bold=True),
+    ),
+    transforms=("identity",),
+)
+"""All kinds of members, with less work than the default portfolio."""
 
 
 class CountingFunction:

@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Generator
 
-from adaptsample import Box, Dataset, derive_generator
+from adaptsample import Box, Dataset, Surrogate, derive_generator
 from adaptsample.checkpoint import Checkpoint
 from adaptsample.registry import make_surrogate
+from tests.conftest import SMALL_AUTO
 
-MODELS = [
+RECIPES = [
     "mlp(hidden=(4,))",
     "mlp(hidden=(4,), training=gradient_descent(steps=20, continued_steps=5))",
     "polynomial",
     "gaussian_process",
     "committee(surrogate=mlp(hidden=(3,)), n_members=2)",
     "crease(n_starts=20)",
-    "jump",
-    "auto",
+    "jump(seconds=0)",
 ]
 
 
@@ -31,20 +31,19 @@ def data() -> Dataset:
     return Dataset(x, torch.sin(3 * x).prod(dim=1, keepdim=True))
 
 
-def _kept(path: Path, data: Dataset, surrogate: str) -> tuple[Any, Any]:
-    model = make_surrogate(surrogate).fit(data, generator=derive_generator(0, "fit"))
+def _kept(path: Path, data: Dataset, recipe: Surrogate) -> tuple[Any, Any]:
+    model = recipe.fit(data, generator=derive_generator(0, "fit"))
     Checkpoint(3, "hash", model, None).write(path)
     return model, Checkpoint.read(path, package="adaptsample")
 
 
-@pytest.mark.parametrize("surrogate", MODELS)
+@pytest.mark.parametrize("recipe", [*map(make_surrogate, RECIPES), SMALL_AUTO])
 def test_a_model_comes_back_bit_for_bit_and_trains_on_as_it_would_have(
-    tmp_path: Path, data: Dataset, surrogate: str
+    tmp_path: Path, data: Dataset, recipe: Surrogate
 ) -> None:
-    model, found = _kept(tmp_path / "model", data, surrogate)
+    model, found = _kept(tmp_path / "model", data, recipe)
     assert (found.round, found.data, found.previous) == (3, "hash", None)
     assert torch.equal(found.model.predict(data.x), model.predict(data.x))
-    recipe = make_surrogate(surrogate)
     further, again = (
         recipe.fit(data, generator=derive_generator(1, "fit"), start=start)
         for start in (model, found.model)
@@ -55,7 +54,7 @@ def test_a_model_comes_back_bit_for_bit_and_trains_on_as_it_would_have(
 def test_a_damaged_or_missing_checkpoint_is_none(tmp_path: Path, data: Dataset) -> None:
     path = tmp_path / "model"
     assert Checkpoint.read(path, package="adaptsample") is None
-    _kept(path, data, "mlp(hidden=(3,))")
+    _kept(path, data, make_surrogate("mlp(hidden=(3,))"))
     whole = path.read_bytes()
     generator = Generator().manual_seed(0)
     for place in torch.randint(len(whole), (60,), generator=generator).tolist():
@@ -72,7 +71,7 @@ def test_a_checkpoint_of_another_version_is_none(
     tmp_path: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model"
-    _kept(path, data, "polynomial")
+    _kept(path, data, make_surrogate("polynomial"))
     monkeypatch.setattr("adaptsample.checkpoint.versions", lambda: {"adaptsample": "99"})
     assert Checkpoint.read(path, package="adaptsample") is None
 

@@ -50,9 +50,10 @@ def _run(path: Path, *, stop: int | None = None, budget: int = 24, **settings: A
         if seen == stop:
             raise _Killed
 
-    settings = {"surrogate": Plane(), "strategy": "topk", "batch_size": 4} | settings
+    usual = {"surrogate": Plane(), "strategy": "topk", "batch_size": 4, "n_initial": 6}
+    settings = usual | settings
     oracle = settings.pop("oracle", FunctionOracle(_value, BOX))
-    sampler = Sampler(oracle, run_file=path, existing="resume", n_initial=6, **settings)
+    sampler = Sampler(oracle, run_file=path, existing="resume", **settings)
     try:
         return sampler.run(budget, observer=observer)
     except _Killed:
@@ -75,7 +76,7 @@ def _content(run: Run | None) -> Any:
 @pytest.mark.parametrize(
     ("surrogate", "strategy"),
     [
-        ("mlp(hidden=(4,))", "topk"),
+        ("mlp(hidden=(4,), training=levenberg_marquardt(starts=2, iterations=40))", "topk"),
         ("mlp(hidden=(4,), training=gradient_descent(steps=20, continued_steps=5))", "swap"),
         ("polynomial", "softmax(retirement=drop_lowest('change'))"),
     ],
@@ -281,7 +282,7 @@ def _spawned() -> Executor:
 
 @pytest.mark.parametrize(
     ("make", "budget"),
-    [(lambda: Processes(2), 20), pytest.param(_spawned, 10, marks=pytest.mark.slow)],
+    [(lambda: Processes(2), 10), pytest.param(_spawned, 10, marks=pytest.mark.slow)],
 )
 def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_kept(
     tmp_path: Path, make: Callable[[], Executor], budget: int
@@ -328,7 +329,7 @@ def test_a_timeout_is_a_failed_evaluation(tmp_path: Path) -> None:
         oracle=FunctionOracle(hangs, BOX),
         strategy="sobol",
         timeout=2.0,
-        budget=10,
+        budget=6,
     )
     assert run is not None
     late = {float(e.x[0]) for e in run.evaluations if e.status is Status.TIMEOUT}
@@ -390,7 +391,13 @@ def test_a_run_in_which_everything_is_lost_ends_with_the_reasons(
         os._exit(9)
 
     with Processes(1) as executor, pytest.raises(RunFailedError, match="exit status 9"):
-        _run(tmp_path / "run.jsonl", oracle=FunctionOracle(gone, BOX), executor=executor, budget=6)
+        _run(
+            tmp_path / "run.jsonl",
+            oracle=FunctionOracle(gone, BOX),
+            executor=executor,
+            n_initial=2,
+            budget=2,
+        )
 
 
 def test_noise_is_repeated_where_it_is_asked_for_and_only_there(tmp_path: Path) -> None:

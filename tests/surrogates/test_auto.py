@@ -251,7 +251,7 @@ def test_where_a_jump_was_found_others_must_foretell_it(has_jump: bool, error: f
         return torch.sin(20 * x[:, :1] * x[:, 1:])
 
     data = sample(jumps if has_jump else waves, 60)
-    members = (Member("jump", Jump()), Member("other", Claims(error), has_prior=True))
+    members = (Member("jump", Jump(seconds=0)), Member("other", Claims(error), has_prior=True))
     model = fit(data, Auto(members=members, transforms=("identity",)))
     jump, other = model.scores[0]
     assert other.error < jump.error
@@ -262,7 +262,7 @@ def test_a_jump_that_others_foretell_better_is_none():
     def jumps(x: Tensor) -> Tensor:
         return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
 
-    members = (Member("jump", Jump()), Member("other", Claims(0.05, jumps), has_prior=True))
+    members = (Member("jump", Jump(seconds=0)), Member("other", Claims(0.05, jumps), has_prior=True))
     model = fit(sample(jumps, 60), Auto(members=members, transforms=("identity",)))
     jump, other = model.scores[0]
     assert jump.error < 1.5 * other.error

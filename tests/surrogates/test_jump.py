@@ -1,6 +1,7 @@
 """Jump surrogates."""
 
 from collections.abc import Callable
+from functools import cache
 from math import inf
 
 import pytest
@@ -28,8 +29,13 @@ def sample(n: int, *functions: Function, seed: int = 0) -> Dataset:
     return Dataset(x, torch.stack([f(*x.T) for f in functions], dim=1))
 
 
-def fit(data: Dataset, seed: int = 0, start: JumpModel | None = None) -> JumpModel:
-    return Jump().fit(data, generator=derive_generator(seed, "fit"), start=start)
+@cache
+def fitted(n: int, *functions: Function) -> JumpModel:
+    return fit(sample(n, *functions))
+
+
+def fit(data: Dataset, start: JumpModel | None = None) -> JumpModel:
+    return Jump().fit(data, generator=derive_generator(0, "fit"), start=start)
 
 
 def errors(model: JumpModel, f: Function) -> Tensor:
@@ -75,7 +81,7 @@ def test_both_sides_of_a_polynomial_with_a_linear_jump_are_exact():
 
 
 def test_the_boundary_is_located_better_by_more_points():
-    mean = [float(errors(fit(sample(n, round_jump)), round_jump).mean()) for n in (60, 180)]
+    mean = [float(errors(fitted(n, round_jump), round_jump).mean()) for n in (60, 180)]
     assert mean[1] < 0.5 * mean[0]
     assert mean[1] < 0.03
 
@@ -91,7 +97,7 @@ def test_a_small_jump_on_a_wave_is_found():
 
 @pytest.mark.parametrize("f", [linear_jump, round_jump])
 def test_all_members_separate_the_labels(f: Function):
-    model = fit(sample(80, f))
+    model = fitted(80, f)
     solution = jump_of(model)
     u = model.inputs(sample(80, f).x)
     sides = solution.sides.labels.double()
@@ -103,7 +109,7 @@ def test_all_members_separate_the_labels(f: Function):
 
 def test_members_disagree_between_the_points_and_nowhere_else():
     data = sample(80, linear_jump)
-    model = fit(data)
+    model = fitted(80, linear_jump)
     x = SQUARE.grid(41)
     members = model.committee(x)
     assert members.shape == (64, len(x), 1)
@@ -133,8 +139,7 @@ def test_the_polynomial_is_the_answer_where_nothing_jumps():
 
 
 def test_features_are_the_terms_of_the_sides_and_what_boundaries_would_change():
-    data = sample(80, linear_jump, polynomial)
-    model, x = fit(data), SQUARE.grid(30)
+    model, x = fitted(80, linear_jump, polynomial), SQUARE.grid(30)
     features = model.features(x)
     assert model.has_jump == (True, False)
     assert len(features) == len(x)
@@ -164,19 +169,19 @@ def test_noise_is_not_taken_for_a_jump():
 
 
 def test_outputs_are_fitted_each_on_its_own():
-    data = sample(80, linear_jump, polynomial, round_jump)
-    model = fit(data)
-    assert model.has_jump == (True, False, True)
-    assert model.predict(data.x).shape == (80, 3)
-    assert model.std(data.x).shape == (80, 3)
-    assert model.committee(data.x).shape == (64, 80, 3)
+    data = sample(80, linear_jump, polynomial)
+    model = fitted(80, linear_jump, polynomial)
+    assert model.has_jump == (True, False)
+    assert model.predict(data.x).shape == (80, 2)
+    assert model.std(data.x).shape == (80, 2)
+    assert model.committee(data.x).shape == (64, 80, 2)
     assert model.n_parameters[1] == 6
     torch.testing.assert_close(model.predict(data.x), data.y, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("f", "n"), [(linear_jump, 60), (round_jump, 60), (round_jump, 120)])
 def test_the_held_out_error_is_not_far_below_the_true_one(f: Function, n: int):
-    model = fit(sample(n, f))
+    model = fitted(n, f)
     assert isinstance(model, CrossValidates)
     held_out = model.held_out_residuals(generator=derive_generator(0, "folds"))
     claimed = float(held_out.abs().mean() / sample(n, f).y.std())
@@ -196,7 +201,7 @@ def test_a_fit_is_a_function_of_data_and_generator():
 
 
 def test_a_jump_is_continued_at_more_points():
-    before = fit(sample(60, linear_jump))
+    before = fitted(60, linear_jump)
     data = sample(90, linear_jump)
     labels = before.labels(data, 0)[0]
     assert bool((labels == above(*data.x.T)).all() or (labels != above(*data.x.T)).all())
