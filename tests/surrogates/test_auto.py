@@ -262,7 +262,10 @@ def test_a_jump_that_others_foretell_better_is_none():
     def jumps(x: Tensor) -> Tensor:
         return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
 
-    members = (Member("jump", Jump(seconds=0)), Member("other", Claims(0.05, jumps), has_prior=True))
+    members = (
+        Member("jump", Jump(seconds=0)),
+        Member("other", Claims(0.05, jumps), has_prior=True),
+    )
     model = fit(sample(jumps, 60), Auto(members=members, transforms=("identity",)))
     jump, other = model.scores[0]
     assert jump.error < 1.5 * other.error
