@@ -38,7 +38,7 @@ POOLS: Final = ("friedman_pool",)
 KINDS: Final = {"creased or localised": CREASED, "smooth": SMOOTH, "finite pool": POOLS}
 
 JUMPS: Final = ("disc_jump", "sine_edge", *JUMPING)
-ADAPTIVE_JUMP: Final = Schedule(n_initial=60, batch_size=5, budget=100)
+ADAPTIVE_JUMP: Final = Schedule(n_initial=40, batch_size=5, budget=100)
 AT_ONCE: Final = {"sobol": 100, "plain": 300}  # Sobol points, fitted once
 
 FACTORS: Final = (1, 10, 100, 1000)
@@ -131,7 +131,7 @@ def _jump_page(cells: list[Cell]) -> str:
     return (
         "# A jump: 100 evaluations at the boundary against 300 Sobol points\n\nMADE_BY\n\n"
         "Surrogate `jump`; mean absolute errors in units of the spread, median over seeds with the "
-        "least and the largest. 60 Sobol points, then batches of 5.\n\n" + markdown(headings, rows)
+        "least and the largest. 40 Sobol points, then batches of 5.\n\n" + markdown(headings, rows)
     )
 
 
@@ -178,8 +178,8 @@ def _pool_page(cells: list[Cell]) -> str:
 
 SECTIONS: Final = {
     "comparison": Section(_comparison_jobs, measure_run, _comparison_page, "../strategies.md", 10),
-    "jump": Section(_jump_jobs, _measure_jump, _jump_page, "jump.md", 3),
-    "pools": Section(_pool_jobs, _measure_pool, _pool_page, "pools.md", 2),
+    "jump": Section(_jump_jobs, _measure_jump, _jump_page, "jump.md", 5),
+    "pools": Section(_pool_jobs, _measure_pool, _pool_page, "pools.md", 3),
 }
 
 

@@ -85,6 +85,22 @@ class Boundary:
         facets = _facets(u, labels, self.indices)
         return replace(self, members=_hit_and_run(facets, self.members, n_steps, generator))
 
+    def widened(
+        self, u: Points, labels: Labels, *, limit: int, generator: Generator
+    ) -> "Boundary":
+        """Let the members walk among polynomials one degree higher on all axes, too.
+
+        They stay where they are if these have more than ``limit`` coefficients.
+        """
+        degrees = tuple(degree + 1 for degree in self.degrees)
+        indices = multi_indices("total", degrees, limit)
+        if indices is None:
+            return self
+        members = torch.zeros(len(self.members), len(indices), dtype=u.dtype)
+        old = (indices[:, None] == self.indices).all(dim=2).int().argmax(dim=0)
+        members[:, old] = self.members
+        return Boundary(degrees, indices, members).walked(u, labels, WALK, generator=generator)
+
     def wrong_votes(
         self, u: Points, labels: Labels, fold: Int64[Tensor, " n"], *, generator: Generator
     ) -> Float[Tensor, " n"]:

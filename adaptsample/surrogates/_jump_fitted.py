@@ -25,7 +25,9 @@ class FittedJump:
 
     Attributes:
         sides: a and b.
-        boundary: a sample of possible phi.
+        boundary: a sample of possible phi, whose mean predicts.
+        rivals: a sample that may be of higher degree, for what is not known: a boundary that is
+            too plain is sure of itself, and no question would be asked that refutes it.
         degree: the lowest degree of a boundary that separates the labels.
         held_out: residuals at points that neither sides nor boundary knew, made larger where the
             members disagree more over the whole box than at these points.
@@ -33,6 +35,7 @@ class FittedJump:
 
     sides: Sides
     boundary: Boundary
+    rivals: Boundary
     degree: int
     held_out: Float[Tensor, " n"]
 
@@ -72,7 +75,8 @@ class FittedJump:
         seen = (wrong * sides.height(u).abs()).mean()
         unseen = (_expected_error(sides, boundary, u, generator) - seen).clamp_min(0.0)
         held_out += torch.where(held_out < 0, -unseen, unseen)
-        return cls(sides, boundary, first.degree, held_out)
+        rivals = boundary.widened(u, sides.labels, limit=limit, generator=generator)
+        return cls(sides, boundary, rivals, first.degree, held_out)
 
     @property
     def error(self) -> float:
@@ -89,18 +93,18 @@ class FittedJump:
         return self.sides.below(u) + self.boundary.side(u) * self.sides.height(u)
 
     def committee(self, u: Points) -> Float[Tensor, "m n"]:
-        """Evaluate with each boundary."""
-        return self.sides.below(u) + self.boundary.votes(u) * self.sides.height(u)
+        """Evaluate with each rival boundary."""
+        return self.sides.below(u) + self.rivals.votes(u) * self.sides.height(u)
 
     def features(self, u: Points) -> Float[Tensor, "n f"]:
-        """Return the terms of the sides, and how each boundary would change the prediction."""
+        """Return the terms of the sides, and how each rival would change the prediction."""
         side = self.boundary.side(u)
-        changes = (self.boundary.votes(u) - side) * self.sides.height(u) / N_MEMBERS**0.5
+        changes = (self.rivals.votes(u) - side) * self.sides.height(u) / N_MEMBERS**0.5
         return torch.cat([self.sides.columns(u, side), changes.T], dim=1)
 
     def std(self, u: Points) -> Float[Tensor, " n"]:
         """Return the standard deviation: error of the sides, and uncertainty of the side."""
-        votes = self.boundary.votes(u).mean(dim=0)
+        votes = self.rivals.votes(u).mean(dim=0)
         columns = self.sides.columns(u, self.boundary.side(u))
         unexplained = self.sides.basis.variance(columns, self.sides.loo)
         return (unexplained + votes * (1 - votes) * self.sides.height(u).square()).sqrt()
