@@ -3,6 +3,7 @@
 from adaptsample._types import Points as Points
 from adaptsample._types import Values as Values
 from adaptsample.data import Dataset as Dataset
+from adaptsample.distances import DistancesToOne as DistancesToOne
 from adaptsample.distances import k_nearest as k_nearest
 from adaptsample.distances import nearest as nearest
 from adaptsample.domain import Box as Box

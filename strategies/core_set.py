@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import FeatureStrategy, nearest
+from adaptsample import DistancesToOne, FeatureStrategy, nearest
 
 
 @final
@@ -28,11 +28,11 @@ class CoreSet(FeatureStrategy[Any]):
     ) -> Int64[Tensor, " n"]:
         """Return the candidates in the order in which they are chosen; the longest if none is."""
         del generator
-        squares = new.square().sum(dim=1)
-        distance, chosen = nearest(new, known)[0] if len(known) else squares.clone(), list[int]()
+        away, chosen = DistancesToOne(new), list[int]()
+        distance = nearest(new, known)[0] if len(known) else away.squares.clone()
         for _ in range(n):
             chosen.append(int(distance.argmax()))
-            away = torch.addmv(squares + squares[chosen[-1]], new, new[chosen[-1]], alpha=-2)
-            distance = distance.minimum(away) if len(known) + len(chosen) > 1 else away
+            added = away(chosen[-1])
+            distance = distance.minimum(added) if len(known) + len(chosen) > 1 else added
             distance[chosen[-1]] = -torch.inf
         return torch.tensor(chosen)

@@ -22,6 +22,8 @@ class GapDerivative(CandidateStrategy[Model]):
     two, the volume of a cell and how far from linear the function is in it (Crombecq et al., SIAM
     Journal on Scientific Computing 33, 2011).
 
+    Cost: candidates x (points known + points asked), and 2 d + 1 predictions of the candidates.
+
     Args:
         order: k, 1 or 2.
 

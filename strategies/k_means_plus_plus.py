@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import FeatureStrategy, nearest
+from adaptsample import DistancesToOne, FeatureStrategy, nearest
 
 
 @final
@@ -27,14 +27,14 @@ class KMeansPlusPlus(FeatureStrategy[Any]):
         generator: Generator,
     ) -> Int64[Tensor, " n"]:
         """Return the candidates in the order in which they are drawn."""
-        squares = new.square().sum(dim=1)
-        distance = nearest(new, known)[0] if len(known) else torch.ones_like(squares)
-        free, chosen = torch.ones(len(new), dtype=torch.bool), []
+        away, chosen = DistancesToOne(new), list[int]()
+        distance = nearest(new, known)[0] if len(known) else torch.ones_like(away.squares)
+        free = torch.ones(len(new), dtype=torch.bool)
         for _ in range(n):
             weight = distance if bool(distance.sum() > 0) else free.to(distance.dtype)
             chosen.append(int(torch.multinomial(weight, 1, generator=generator)))
             free[chosen[-1]] = False
-            away = torch.addmv(squares + squares[chosen[-1]], new, new[chosen[-1]], alpha=-2)
-            closer = distance.minimum(away) if len(known) + len(chosen) > 1 else away
+            added = away(chosen[-1])
+            closer = distance.minimum(added) if len(known) + len(chosen) > 1 else added
             distance = torch.where(free, closer.clamp_min_(0.0), 0.0)
         return torch.tensor(chosen)

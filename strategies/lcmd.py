@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import FeatureStrategy, nearest
+from adaptsample import DistancesToOne, FeatureStrategy, nearest
 
 
 @final
@@ -32,20 +32,20 @@ class LCMD(FeatureStrategy[Any]):
         """Return the candidates in the order in which they are chosen."""
         del generator
         known = torch.unique(known, dim=0)  # between copies, rounding would split a cluster
-        squares = new.square().sum(dim=1)
+        away = DistancesToOne(new)
         distance, centre = nearest(new, known)
         free, chosen = torch.ones(len(new), dtype=torch.bool), []
         for i in range(n):
             if len(known) + i == 0:
-                score = squares
+                score = away.squares
             else:
                 size = torch.bincount(centre, weights=distance)
                 score = torch.where(free & (size[centre] == size.max()), distance, -torch.inf)
             chosen.append(int(score.argmax()))
             free[chosen[-1]] = False
-            away = torch.addmv(squares + squares[chosen[-1]], new, new[chosen[-1]], alpha=-2)
-            closer = away.clamp_min_(0.0) < distance
-            distance = torch.where(closer, away, distance)
+            added = away(chosen[-1]).clamp_min_(0.0)
+            closer = added < distance
+            distance = torch.where(closer, added, distance)
             distance[chosen[-1]] = 0.0  # rounding would make it a cluster of its own
             centre[closer] = len(known) + i
         return torch.tensor(chosen)

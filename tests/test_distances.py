@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adaptsample import derive_generator, distances, k_nearest, nearest
+from adaptsample import DistancesToOne, derive_generator, distances, k_nearest, nearest
 
 
 def _points(n: int, f: int, seed: int, role: str) -> Tensor:
@@ -67,3 +67,11 @@ def test_nothing_has_no_neighbours() -> None:
     x = _points(3, 2, 0, "x")
     assert [len(found) for found in nearest(x[:0], x)] == [0, 0]
     assert [tuple(found.shape) for found in k_nearest(x[:0], x, 2)] == [(0, 2), (0, 2)]
+
+
+def test_distances_to_one_after_another_are_those_of_a_table() -> None:
+    x = torch.randn(50, 7, dtype=torch.float64, generator=derive_generator(0, "x"))
+    away, table = DistancesToOne(x), _by_definition(x, x)
+    for i in (0, 7, 49):
+        torch.testing.assert_close(away(i), table[i], atol=1e-12, rtol=0)
+    torch.testing.assert_close(away.squares, x.norm(dim=1).square())

@@ -85,9 +85,7 @@ class Boundary:
         facets = _facets(u, labels, self.indices)
         return replace(self, members=_hit_and_run(facets, self.members, n_steps, generator))
 
-    def widened(
-        self, u: Points, labels: Labels, *, limit: int, generator: Generator
-    ) -> "Boundary":
+    def widened(self, u: Points, labels: Labels, *, limit: int, generator: Generator) -> "Boundary":
         """Let the members walk among polynomials one degree higher on all axes, too.
 
         They stay where they are if these have more than ``limit`` coefficients.
