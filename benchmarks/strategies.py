@@ -76,7 +76,7 @@ def _comparison_jobs(surrogates: list[str], seeds: int, quick: bool) -> list[Job
 def _comparison_page(cells: list[Cell]) -> str:
     parts = ["# Strategies beside one another\n\nMADE_BY\n", _EXPLAINED]
     for name, results in by_surrogate(cells).items():
-        seeds = max(len(results.seeds(p, "sobol")) for p in results.problems)
+        seeds = max(len(results.seeds(p, "sobol")) for p in results.oracles)
         parts += [
             f"## With the surrogate `{name}`, {seeds} seeds\n",
             summary(results, KINDS),

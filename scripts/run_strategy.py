@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adaptsample.comparison.plots import plot_run
-from adaptsample.comparison.tables import markdown, rows
+from adaptsample.comparison.tables import rows, run_table
 from adaptsample.domain import Box, parse_bounds
 from adaptsample.executors import Kind, open_executor
 from adaptsample.experiment import Experiment
@@ -327,7 +327,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded,
     title = f"{oracle}: {surrogate}, {strategy}, {run.n_evaluations:g} evaluations"
     plot_run(run, experiment.oracle, picture, title=title)
     folder = path.parent.parent
-    (folder / "table.md").write_text(markdown(rows(folder)))
+    (folder / "table.md").write_text(run_table(rows(folder)).markdown())
     return recorded, picture
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptsample import Sampler
-from adaptsample.comparison.tables import markdown, rows
+from adaptsample.comparison.tables import rows, run_table
 from adaptsample.oracles import ExpressionOracle
 from benchmarks._referee import Plane
 
@@ -21,7 +21,7 @@ def test_a_row_for_each_run_file_sorted_and_exact(tmp_path: Path) -> None:
         ("sin", "plane-sobol", 1),
     ]
     assert all(r.n_evaluations == 15 and r.finished for r in table)
-    text = markdown(table)
+    text = run_table(table).markdown()
     assert f"{table[0].errors['mae']:.2e}" in text
     assert len({line.count("|") for line in text.splitlines()}) == 1
 
@@ -31,9 +31,9 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     _run(path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]))
-    assert "15 (unfinished)" in markdown(rows(tmp_path))
+    assert "15 (unfinished)" in run_table(rows(tmp_path)).markdown()
 
 
 def test_an_empty_folder_has_an_empty_table(tmp_path: Path) -> None:
     assert rows(tmp_path) == []
-    assert markdown([]).count("\n") == 2
+    assert run_table([]).markdown().count("\n") == 2

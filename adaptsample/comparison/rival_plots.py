@@ -1,0 +1,181 @@
+"""Pictures of a comparison: how errors fell, who solved how much, who is ahead, who asked where.
+
+Rivals keep their colour, line and marker in all pictures. Colours are Okabe and Ito's, which the
+colour-blind can tell apart; lines and markers differ as well, so that a grey print is enough.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scikit_posthocs import critical_difference_diagram
+
+from adaptsample.comparison.statistics import Comparison
+from adaptsample.ledger import Recorded
+
+_COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9"
+_LINES = "-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))
+_MARKERS = "o", "s", "^", "D", "v", "P", "X", "*"
+_ROUND_COLOURS = "plasma"  # perceptually even, readable in grey
+
+
+class _Style(NamedTuple):
+    colour: str
+    line: Any
+    marker: str
+
+
+def _styles(rivals: Sequence[str]) -> dict[str, _Style]:
+    looks = zip(cycle(_COLOURS), cycle(_LINES), cycle(_MARKERS), strict=False)
+    return {r: _Style(*look) for r, look in zip(rivals, islice(looks, len(rivals)), strict=True)}
+
+
+def plot_curves(comparison: Comparison, path: Path, *, error: str = "grid MAE") -> None:
+    """Draw error against evaluations, a panel for each oracle.
+
+    A line is the geometric mean over seeds; the band holds the middle half of the runs.
+
+    Args:
+        comparison: of all runs.
+        path: of the picture; the ending decides the format.
+        error: what the errors are called.
+    """
+    styles = _styles(comparison.rivals)
+    n_columns = min(3, len(comparison.oracles))
+    n_rows = ceil(len(comparison.oracles) / n_columns)
+    size = (5.2 * n_columns + 1.0, 3.8 * n_rows + 0.3 * ceil(len(styles) / 3))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axes in panels[len(comparison.oracles) :]:
+        axes.set_axis_off()
+    for axes, oracle in zip(panels, comparison.oracles, strict=False):
+        for rival, style in styles.items():
+            curves = comparison.of(oracle, rival)
+            if not curves:
+                continue
+            starts = max(c.evaluations[0] for c in curves)
+            spent = sorted({n for c in curves for n in c.evaluations if n >= starts})
+            logs = np.log10([[c.at(n) for n in spent] for c in curves])
+            low, high = np.quantile(logs, [0.25, 0.75], axis=0)
+            axes.plot(
+                spent,
+                10 ** logs.mean(axis=0),
+                color=style.colour,
+                linestyle=style.line,
+                marker=style.marker,
+                markersize=4,
+                label=rival,
+            )
+            axes.fill_between(spent, 10**low, 10**high, color=style.colour, alpha=0.15, lw=0)
+        axes.set(yscale="log", title=_plain(oracle), xlabel="evaluations", ylabel=error)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(visible=True, which="major", alpha=0.25)
+    _legend(figure, panels[0])
+    figure.savefig(path, dpi=130)
+
+
+def plot_profiles(
+    comparison: Comparison, path: Path, *, tolerances: Sequence[float] = (0.1, 0.001)
+) -> None:
+    """Draw data profiles: the share of problems solved against the evaluations; see `profile`."""
+    styles = _styles(comparison.rivals)
+    figure = Figure(figsize=(5.2 * len(tolerances), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(tolerances), squeeze=False).ravel()
+    end = max(comparison.budgets[c.oracle] / (c.dimension + 1) for c in comparison.curves)
+    for axes, tolerance in zip(panels, tolerances, strict=True):
+        for rival, style in styles.items():
+            spent, share = comparison.profile(rival, tolerance)
+            axes.plot(
+                [0, *spent, end],
+                [0, *share, share[-1] if len(share) else 0],
+                color=style.colour,
+                linestyle=style.line,
+                marker=style.marker,
+                markersize=4,
+                markevery=0.1,
+                drawstyle="steps-post",
+                label=rival,
+            )
+        axes.set(
+            title=f"solved: {1 - tolerance:.4g} of the way to the best error",
+            xlabel="evaluations / (variables + 1)",
+            ylabel="share of runs",
+            ylim=(-0.02, 1.02),
+        )
+        axes.grid(visible=True, alpha=0.25)
+    _legend(figure, panels[0])
+    figure.savefig(path, dpi=130)
+
+
+def plot_ranks(comparison: Comparison, path: Path) -> None:
+    """Draw the critical-difference diagram: rivals that a bar joins cannot be told apart.
+
+    Raises:
+        ValueError: there are no ranks; see `Comparison.ranks`.
+    """
+    ranks, styles = comparison.ranks, _styles(comparison.rivals)
+    figure = Figure(figsize=(8.5, 1.6 + 0.3 * len(styles)), layout="constrained")
+    axes = figure.subplots()
+    critical_difference_diagram(
+        ranks.mean,
+        ranks.different,
+        alpha=comparison.alpha,
+        ax=axes,
+        color_palette={rival: style.colour for rival, style in styles.items()},
+        label_props={"fontsize": 10},
+    )
+    n = sum(all(comparison.seeds(o, r) for r in comparison.rivals) for o in comparison.oracles)
+    axes.set_title(f"mean rank over {n} oracle{'s' * (n != 1)}; 1 is the best", pad=18, fontsize=10)
+    figure.savefig(path, dpi=130)
+
+
+def plot_points(records: Mapping[str, Recorded], path: Path, *, title: str) -> None:
+    """Draw where rivals asked, a panel for each, coloured by round.
+
+    In one variable points are drawn above the round in which they were asked; of more than two, the
+    first two are drawn.
+
+    Args:
+        records: of each rival a run, all on one oracle.
+        path: of the picture; the ending decides the format.
+        title: a line above it.
+    """
+    n_columns = min(4, len(records))
+    n_rows = ceil(len(records) / n_columns)
+    figure = Figure(figsize=(3.4 * n_columns + 1.2, 3.2 * n_rows + 0.6), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True).ravel()
+    last = max(e["round"] for r in records.values() for e in r.evaluations)
+    for axes in panels[len(records) :]:
+        axes.set_axis_off()
+    for axes, (rival, recorded) in zip(panels, records.items(), strict=False):
+        rounds = np.array([e["round"] for e in recorded.evaluations])
+        x = torch.tensor([e["x"] for e in recorded.evaluations], dtype=torch.float64).numpy()
+        (first, *others), bounds = recorded.spec["domain"], list(recorded.spec["domain"].values())
+        height = x[:, 1] if others else rounds
+        dots = axes.scatter(
+            x[:, 0], height, c=rounds, cmap=_ROUND_COLOURS, vmin=0, vmax=max(1, last), s=12
+        )
+        axes.set(title=_plain(rival), xlabel=first, ylabel=others[0] if others else "round")
+        axes.set(xlim=bounds[0])
+        if others:
+            axes.set(ylim=bounds[1])
+    figure.colorbar(dots, ax=list(panels), label="round", ticks=MaxNLocator(integer=True))
+    figure.suptitle(_plain(title))
+    figure.savefig(path, dpi=130)
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    labels = [_plain(label) for label in labels]
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")  # no formula, whatever the name

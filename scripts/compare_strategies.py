@@ -1,0 +1,298 @@
+"""Run strategies beside one another on the same oracles, seeds and first points, and compare them.
+
+Random and Sobol points are always among them. Statistics are of run files only, so that runs which
+were made elsewhere can be put beside one's own with --from.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+
+from adaptsample.board import Board
+from adaptsample.campaign import run_all
+from adaptsample.comparison.animation import animate_run
+from adaptsample.comparison.curves import Measure, read_curves
+from adaptsample.comparison.rival_plots import (
+    plot_curves,
+    plot_points,
+    plot_profiles,
+    plot_ranks,
+)
+from adaptsample.comparison.statistics import Comparison
+from adaptsample.comparison.summaries import by_oracle, overview
+from adaptsample.domain import parse_bounds
+from adaptsample.executors import Kind, open_executor
+from adaptsample.experiment import Experiment
+from adaptsample.ledger import read
+from adaptsample.oracles import ExpressionOracle, Oracle
+from adaptsample.problems import problem
+from adaptsample.provenance import commit, versions
+from adaptsample.registry import make_strategy, make_surrogate
+
+ALWAYS = ("random", "sobol")
+
+EXAMPLES = """\
+examples:
+  %(prog)s --oracle peak --oracle franke --strategy topk --seeds 10 --budget 200
+      three strategies (random and sobol take part unasked), two problems, ten seeds each
+  %(prog)s --strategy integrated_variance --strategy lcmd --surrogate mlp --surrogate auto
+      on the peak function, with two surrogates
+  %(prog)s --strategy topk --expr "exp(x)*Abs(sin(3*x)-y)" --bound x=0:1 --bound y=0:1
+      on a formula of your own
+  %(prog)s --strategy topk --executor dask --scheduler tcp://host:8786
+      on a cluster: each run is a task of its own
+  %(prog)s --from results --from colleague/results --out both
+      runs that are there already, anyone's; nothing is run
+  %(prog)s --quick
+      a small comparison, to see what comes out
+
+Each run is recorded in OUT/<oracle>/<surrogate>-<strategy>/seed-000.jsonl, as by run_strategy.py. A
+finished run is not paid again, an interrupted one goes on: repeat the command. Tables (Markdown,
+CSV, LaTeX) and pictures are written to OUT/comparison/.
+
+exit status: 0 done, 1 some runs failed, 2 wrong use, 130 interrupted (repeat the command)
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, from the options."""
+
+    experiments: tuple[Experiment, ...]
+    folders: tuple[Path, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    options = parser.parse_args(given)
+    try:
+        plan = _plan(options)
+        n_failed = _run(plan, options)
+        _report(
+            plan, options, command=shlex.join(["python", "scripts/compare_strategies.py", *given])
+        )
+    except ValueError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    except KeyboardInterrupt:
+        print("interrupted; repeat the command to continue", file=sys.stderr)
+        return 130
+    return 1 if n_failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="compare_strategies.py",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what is compared")
+    what.add_argument(
+        "--oracle", action="append", default=[], help="a named problem; repeatable (default: peak)"
+    )
+    what.add_argument("--expr", help="a formula in the variables that --bound declares")
+    what.add_argument(
+        "--bound",
+        action="append",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help="a variable of --expr and its range; repeat it for each, in order",
+    )
+    what.add_argument(
+        "--strategy", action="append", default=[], help="who proposes; repeatable (default: topk)"
+    )
+    what.add_argument(
+        "--surrogate", action="append", default=[], help="what is fitted; repeatable (default: mlp)"
+    )
+    what.add_argument("--seeds", type=int, help="runs of each, with seeds 0, 1, ... (default: 10)")
+    what.add_argument(
+        "--from",
+        dest="sources",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="compare the runs below this folder; repeatable. Nothing is run",
+    )
+    how = parser.add_argument_group("how each is run")
+    how.add_argument("--budget", type=float, help="evaluations, all charged (default: 200)")
+    how.add_argument("--n-initial", type=int, help="evaluations of the initial design")
+    how.add_argument(
+        "--batch-size", type=int, help="points proposed in a round (default: a tenth of the budget)"
+    )
+    how.add_argument("--gradient-cost", type=float, default=1.0, help="in evaluations (default: 1)")
+    how.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
+    how.add_argument(
+        "--executor", choices=get_args(Kind), default="processes", help="what the workers are"
+    )
+    how.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask cluster")
+    result = parser.add_argument_group("results")
+    result.add_argument("--out", type=Path, default=Path("results"), help="folder of all results")
+    result.add_argument(
+        "--baseline", default="random", help="strategy that others are measured against"
+    )
+    result.add_argument(
+        "--error", choices=get_args(Measure), default="mae", help="which grid error (default: mae)"
+    )
+    result.add_argument("--target", type=float, help="an error to count evaluations to")
+    result.add_argument(
+        "--animate", action="store_true", help="draw a GIF of each rival's first run"
+    )
+    result.add_argument(
+        "--quick", action="store_true", help="2 seeds, 30 evaluations, the surrogate polynomial"
+    )
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    if options.sources:
+        for folder in options.sources:
+            if not folder.is_dir():
+                raise ValueError(f"--from {folder} is no folder")
+        return Plan((), tuple(options.sources))
+    seeds = options.seeds if options.seeds is not None else 2 if options.quick else 10
+    budget = options.budget if options.budget is not None else 30.0 if options.quick else 200.0
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    batch_size = max(1, int(budget / 10)) if options.batch_size is None else options.batch_size
+    if options.baseline not in {*ALWAYS, *options.strategy}:
+        raise ValueError(
+            f"no run will use the strategy {options.baseline!r}, the baseline; "
+            f"give --strategy {options.baseline} too"
+        )
+    surrogates = options.surrogate or (["polynomial"] if options.quick else ["mlp"])
+    strategies = list(dict.fromkeys([*ALWAYS, *(options.strategy or ["topk"])]))
+    experiments = tuple(
+        Experiment(
+            oracle=oracle,
+            surrogate=make_surrogate(surrogate),
+            strategy=make_strategy(strategy),
+            labels=(label, surrogate, strategy),
+            seed=seed,
+            budget=budget,
+            n_initial=options.n_initial,
+            batch_size=batch_size,
+            gradient_cost=options.gradient_cost,
+        )
+        for seed in range(seeds)
+        for label, oracle in _oracles(options)
+        for surrogate in dict.fromkeys(surrogates)
+        for strategy in strategies
+    )
+    for experiment in experiments:
+        experiment.sampler()  # refuses what cannot be run, before anything is
+    folders = {e.run_file(options.out).parent: None for e in experiments}
+    return Plan(experiments, tuple(folders))
+
+
+def _oracles(options: argparse.Namespace) -> list[tuple[str, Oracle]]:
+    if options.bound and not options.expr:
+        raise ValueError("--bound goes with --expr, and there is none")
+    named: list[tuple[str, Oracle]] = [
+        (name, problem(name)) for name in dict.fromkeys(options.oracle)
+    ]
+    if options.expr:
+        bounds = parse_bounds(options.bound)
+        oracle = ExpressionOracle(options.expr, bounds=bounds)
+        named.append((f"expr {options.expr} {bounds}", oracle))
+    return named or [("peak", problem("peak"))]
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
+    """Run what is due, and return how many runs failed."""
+    n_failed = 0
+    places = open_executor(options.executor, options.workers, scheduler=options.scheduler)
+    if not plan.experiments:
+        return 0
+    with places as executor, Board(plan.experiments) as board:
+        for outcome in run_all(plan.experiments, options.out, executor=executor):
+            board.add(outcome)
+            if outcome.failure:
+                n_failed += 1
+                path = outcome.experiment.run_file(options.out)
+                print(f"{path} failed: {outcome.failure}", file=sys.stderr)
+    return n_failed
+
+
+def _report(plan: Plan, options: argparse.Namespace, *, command: str) -> None:
+    """Print the tables, and write them and the pictures."""
+    curves, left_out = read_curves(plan.folders, measure=options.error)
+    comparison = Comparison(tuple(curves))
+    folder = options.out / "comparison"
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {
+        "overview": overview(comparison, baseline=options.baseline),
+        "by-oracle": by_oracle(comparison, baseline=options.baseline, target=options.target),
+    }
+    console = Console() if sys.stdout.isatty() else Console(width=240)
+    for name, table in tables.items():
+        (folder / f"{name}.csv").write_text(table.csv())
+        (folder / f"{name}.tex").write_text(table.latex())
+        console.print(table.rich(), "")
+    notes = [*comparison.unfair, *(f"left out: {text}" for text in left_out)]
+    notes.append(f"{', '.join(f'{k} {v}' for k, v in versions().items())}; commit {commit()}")
+    pictures = _pictures(comparison, plan, options, folder)
+    parts = [f"# Comparison\n\n```sh\n{command}\n```\n", _EXPLAINED.format(error=options.error)]
+    parts += [table.markdown() for table in tables.values()]
+    parts += ["".join(f"- {note}\n" for note in notes)]
+    parts += [f"![{path.stem}]({path.name})\n" for path in pictures]
+    (folder / "README.md").write_text("\n".join(parts))
+    for note in notes[:-1]:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"written to {folder}/: README.md, tables (.csv, .tex) and {len(pictures)} pictures")
+
+
+_EXPLAINED = """\
+Errors are {error} against exact values on the reference set; means are geometric, over seeds and
+then over oracles; pairs have the same seed, and began with the same points. Intervals hold 95 %
+(bootstrap; Wilson's for shares; Kaplan and Meier's for evaluations, where runs that never arrive
+are censored). Wins and losses are Wilcoxon's signed-rank tests at 5 % after Holm's correction over
+the oracles: with fewer than six seeds there can be none.
+"""
+
+
+def _pictures(
+    comparison: Comparison, plan: Plan, options: argparse.Namespace, folder: Path
+) -> list[Path]:
+    """Draw all pictures and return their paths."""
+    made = [folder / "curves.png", folder / "profiles.png"]
+    plot_curves(
+        comparison,
+        made[0],
+        error="grid max error" if options.error == "max" else f"grid {options.error.upper()}",
+    )
+    plot_profiles(comparison, made[1])
+    is_whole = any(
+        all(comparison.seeds(o, r) for r in comparison.rivals) for o in comparison.oracles
+    )
+    if len(comparison.rivals) > 2 and is_whole:
+        made.append(folder / "ranks.png")
+        plot_ranks(comparison, made[-1])
+    files = sorted({p for f in plan.folders for p in f.rglob("seed-*.jsonl")})
+    for oracle in comparison.oracles:
+        seed = min(comparison.seeds(oracle))
+        records = {}
+        for path in files:
+            rival = path.parent.name
+            is_first = path.parent.parent.name == oracle and path.name == f"seed-{seed:03d}.jsonl"
+            if is_first and comparison.seeds(oracle, rival)[:1] == [seed]:
+                records[rival] = read(path)
+        made.append(folder / f"points-{oracle}.png")
+        plot_points(records, made[-1], title=f"{oracle}, seed {seed}")
+        for rival, recorded in records.items() if options.animate else ():
+            made.append(folder / f"run-{oracle}-{rival}.gif")
+            animate_run(recorded, made[-1], title=f"{oracle}, {rival}")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())
