@@ -103,18 +103,19 @@ def upgraded(description: Any) -> Any:
     Earlier versions had no ``filling``, ``retirement`` of some strategies only, and gradients that
     were asked for or not.
     """
-    if not isinstance(description, Mapping) or description.get("name") not in strategies():
+    name = description.get("name") if isinstance(description, Mapping) else None
+    if not isinstance(name, str) or name not in strategies():
         return description
     options = dict(description)
     if isinstance(options.get("gradients"), bool):
         wanted = pricing.AllGradients() if options["gradients"] else pricing.NoGradients()
         options["gradients"] = describe(wanted)
-    shared = [f for f in fields(strategies()[options["name"]]) if f.kw_only]
+    shared = [f for f in fields(strategies()[name]) if f.kw_only]
     return {**{f.name: describe(f.default) for f in shared}, **options}
 
 
 def label(value: object) -> str:
-    """Return a short text for tables and paths: the name, with the options that are not default."""
+    """Return a recipe as it can be typed: the name, with the options that are not default."""
     if not is_dataclass(value) or isinstance(value, type):
         return str(describe(value))
     changed = [
@@ -137,7 +138,8 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def _option_label(value: object) -> str:
     if is_dataclass(value) and not isinstance(value, type):
-        return label(value)
+        text = label(value)
+        return text if text.endswith(")") else f"{text}()"  # a bare name would be no recipe
     return repr(value)
 
 

@@ -62,6 +62,12 @@ def test_options_and_parts_are_read_from_text() -> None:
     assert make_strategy("topk(selection=highest())").selection == Highest()
 
 
+def test_a_part_without_options_is_written_as_a_call_as_it_is_read() -> None:
+    text = "topk(gradients=worth_it())"
+    assert label(make_strategy(text)) == text
+    assert make_strategy(label(make_strategy(text))) == make_strategy(text)
+
+
 def test_a_label_names_what_differs_from_the_defaults() -> None:
     text = "topk(n_candidates=7, retirement=drop_lowest(signal='change'))"
     assert label(make_strategy(text)) == text
@@ -204,7 +210,7 @@ def test_a_description_of_this_version_stays_as_it_is(name: str) -> None:
         assert rebuild(json.loads(json.dumps(described))) in (strategy, make_strategy(name))
 
 
-@pytest.mark.parametrize("other", [{"name": "of_somebody_else", "a": 1}, {}, "sobol", None])
+@pytest.mark.parametrize("other", [{"name": "of_somebody_else", "a": 1}, {"name": []}, {}, "sobol", None])
 def test_what_is_no_registered_strategy_is_not_upgraded(other: object) -> None:
     assert upgraded(other) == other
 

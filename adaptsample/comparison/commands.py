@@ -3,7 +3,6 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from adaptsample.domain import parse_bounds
 from adaptsample.ledger import Record, Recorded
 from adaptsample.names import file_name
 from adaptsample.problems import PROBLEMS
-from adaptsample.registry import describe, make_strategy, make_surrogate, rebuild, snake_case
+from adaptsample.registry import describe, label, make_strategy, make_surrogate, rebuild
 
 MALFORMED = (
     KeyError,
@@ -140,23 +139,11 @@ def _recipe(spec: Record, kind: Literal["surrogate", "strategy"]) -> str:
 @cache  # many runs share a recipe
 def _typed(kind: str, description: str) -> str:
     described = json.loads(description)
-    text = _text(rebuild(described)).removesuffix("()")
+    text = label(rebuild(described))
     make = make_surrogate if kind == "surrogate" else make_strategy
     if describe(make(text)) != described:
         raise ValueError(f"the {kind} cannot be written as text")
     return text
-
-
-def _text(value: object) -> str:
-    """Return a recipe as it can be typed: what is not default, at any depth, with parentheses."""
-    if not is_dataclass(value) or isinstance(value, type):
-        return repr(value)
-    given = [
-        f"{f.name}={_text(getattr(value, f.name))}"
-        for f in sorted(fields(value), key=lambda f: f.kw_only is True)
-        if f.init and getattr(value, f.name) != f.default
-    ]
-    return f"{snake_case(type(value).__name__)}({', '.join(given)})"
 
 
 def _number(value: float) -> str:
