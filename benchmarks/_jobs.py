@@ -9,7 +9,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, final
@@ -166,7 +167,13 @@ def _fit_ours(data: Dataset, job: Job) -> _peers.Fitted:
 
 
 def run_jobs(
-    jobs: Iterable[Job], measure: Callable[[Job], Cell], store: Path, *, workers: int, resume: bool
+    jobs: Iterable[Job],
+    measure: Callable[[Job], Cell],
+    store: Path,
+    *,
+    workers: int,
+    resume: bool,
+    alone: bool = False,
 ) -> Iterator[list[Cell]]:
     """Run jobs in processes of their own; yield all cells of the store each time one is added.
 
@@ -176,6 +183,8 @@ def run_jobs(
         store: the JSON file; cells are added as they come.
         workers: processes side by side.
         resume: keep the store's cells and leave out the jobs among them that did not fail.
+        alone: each job in a fresh process, so that its peak of memory is its own, and one that
+            kills its process fails alone.
     """
     cells: list[Cell] = json.loads(store.read_text()) if resume and store.exists() else []
     cells = [cell for cell in cells if "failure" not in cell]
@@ -184,10 +193,9 @@ def run_jobs(
     due = [job for job in jobs if job not in done]
     start = time.monotonic()
     # one thread a process; "spawn", because a fork of a process with threads may hang
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-        futures = {pool.submit(_attempt, measure, job): job for job in due}
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    with ThreadPoolExecutor(workers) if alone else _processes(workers) as pool:
+        futures = {pool.submit(_alone if alone else _attempt, measure, job): job for job in due}
         for number, future in enumerate(as_completed(futures), start=1):
             cells.append(asdict(futures[future]) | future.result())
             _save(cells, store)
@@ -199,6 +207,20 @@ def run_jobs(
             yield cells
     if not due:
         yield cells
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,))
+
+
+def _alone(measure: Callable[[Job], Cell], job: Job) -> Cell:
+    """Measure in a process that has done nothing else before."""
+    with _processes(1) as pool:
+        try:
+            return pool.submit(_attempt, measure, job).result()
+        except BrokenProcessPool:
+            return {"failure": "the process died"}
 
 
 def _attempt(measure: Callable[[Job], Cell], job: Job) -> Cell:

@@ -49,8 +49,8 @@ Peer: TypeAlias = Callable[[Array, Array, Array], Fitted]
 
 def thin_plate_spline(x: Array, y: Array, bounds: Array) -> Fitted:
     """Interpolate by SciPy's radial basis functions, with their default kernel."""
-    fitted = RBFInterpolator(_to_unit(x, bounds), y)
-    return Fitted(lambda new: np.asarray(fitted(_to_unit(new, bounds))))
+    fitted = RBFInterpolator(to_unit(x, bounds), y)
+    return Fitted(lambda new: np.asarray(fitted(to_unit(new, bounds))))
 
 
 def chebyshev(x: Array, y: Array, bounds: Array) -> Fitted:
@@ -111,19 +111,20 @@ def adaptive(function: Callable[[Array], float], bounds: Array, n: int) -> Fitte
     learner = learner_class(lambda point: function(np.array(point)), [tuple(b) for b in bounds])
     simple(learner, npoints_goal=n)
     table = learner.to_numpy()[:n]  # the points in the order in which they were evaluated
-    u, y = _to_unit(table[:, :-1], bounds), table[:, -1]
+    u, y = to_unit(table[:, :-1], bounds), table[:, -1]
     inner = CloughTocher2DInterpolator(u, y) if len(bounds) == 2 else LinearNDInterpolator(u, y)
     outer = NearestNDInterpolator(u, y)
 
     def predict(new: Array) -> Array:
-        v = _to_unit(new, bounds)
+        v = to_unit(new, bounds)
         z = np.asarray(inner(v))
         return np.where(np.isfinite(z), z, outer(v))
 
     return Fitted(predict)
 
 
-def _to_unit(x: Array, bounds: Array) -> Array:
+def to_unit(x: Array, bounds: Array) -> Array:
+    """Return points (n, d) in the unit cube."""
     return (x - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0])
 
 

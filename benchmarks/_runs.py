@@ -144,7 +144,9 @@ def _first_fit(key: tuple[str, str, int], given: _Identical) -> Any:
     return given.surrogate.fit(given.data, generator=given.generator)
 
 
-def measure_run(job: Job, *, plan: Schedule | None = None, share_start: bool = True) -> Cell:
+def measure_run(
+    job: Job, *, plan: Schedule | None = None, share_start: bool = True, gradient_cost: float = 1.0
+) -> Cell:
     """Run "surrogate strategy" and return the curve of errors, in units of the exact spread."""
     name, strategy = job.method.split(" ", 1)
     surrogate = SURROGATES[name] if name in SURROGATES else make_surrogate(name)
@@ -163,11 +165,13 @@ def measure_run(job: Job, *, plan: Schedule | None = None, share_start: bool = T
         seed=job.seed,
         n_initial=plan.n_initial,
         batch_size=plan.batch_size,
-        gradient_cost=1.0,
+        gradient_cost=gradient_cost,
     ).run(job.n or plan.budget)
     return {
         "curve": [[r.n_evaluations, r.errors["rmse"] / spread] for r in run.rounds],
         "maes": [r.errors["mae"] / spread for r in run.rounds],
         "seconds": run.seconds,
+        "n_points": len(run.evaluations),
+        "n_gradients": sum(e.gradient is not None for e in run.evaluations),
         "cpu": time.process_time() - start,
     }

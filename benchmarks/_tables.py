@@ -36,10 +36,10 @@ def page(title: str, table: Callable[[list[Cell]], str], cells: list[Cell], comm
     )
 
 
-def machine() -> str:
-    """Return versions, commit and machine in a line."""
+def machine(*others: str) -> str:
+    """Return versions (of other packages, too), commit and machine in a line."""
     found = [f"python {platform.python_version()}"]
-    for name in PACKAGES:
+    for name in (*PACKAGES, *others):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:

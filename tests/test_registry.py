@@ -210,7 +210,7 @@ def test_a_description_of_this_version_stays_as_it_is(name: str) -> None:
         assert rebuild(json.loads(json.dumps(described))) in (strategy, make_strategy(name))
 
 
-@pytest.mark.parametrize("other", [{"name": "of_somebody_else", "a": 1}, {"name": []}, {}, "sobol", None])
+@pytest.mark.parametrize("other", [{"name": "of_nobody", "a": 1}, {"name": []}, {}, "sobol", None])
 def test_what_is_no_registered_strategy_is_not_upgraded(other: object) -> None:
     assert upgraded(other) == other
 
