@@ -23,6 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+import cloudpickle
+
 from adaptsample import features, oracles, pricing, retirement, selection, training
 from adaptsample.domain import Box
 from adaptsample.oracles import ExpressionOracle
@@ -276,5 +278,6 @@ def _load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # dataclasses and pickling look a class's module up by name
     sys.modules.setdefault(path.stem, module)
+    cloudpickle.register_pickle_by_value(sys.modules[path.stem])  # no worker could import it
     spec.loader.exec_module(module)
     return module

@@ -169,13 +169,14 @@ def _plan(options: argparse.Namespace) -> Plan:
             f"no run will use the strategy {options.baseline!r}, the baseline; "
             f"give --strategy {options.baseline} too"
         )
-    surrogates = options.surrogate or (["polynomial"] if options.quick else ["mlp"])
-    strategies = list(dict.fromkeys([*ALWAYS, *(options.strategy or ["topk"])]))
+    named = options.surrogate or (["polynomial"] if options.quick else ["mlp"])
+    surrogates = {text: make_surrogate(text) for text in named}
+    strategies = {text: make_strategy(text) for text in [*ALWAYS, *(options.strategy or ["topk"])]}
     experiments = tuple(
         Experiment(
             oracle=oracle,
-            surrogate=make_surrogate(surrogate),
-            strategy=make_strategy(strategy),
+            surrogate=surrogates[surrogate],
+            strategy=strategies[strategy],
             labels=(label, surrogate, strategy),
             seed=seed,
             budget=budget,
@@ -185,7 +186,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         )
         for seed in range(seeds)
         for label, oracle in _oracles(options)
-        for surrogate in dict.fromkeys(surrogates)
+        for surrogate in surrogates
         for strategy in strategies
     )
     for experiment in experiments:

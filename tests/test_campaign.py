@@ -127,6 +127,27 @@ def test_what_fails_fails_alone(tmp_path: Path) -> None:
     assert "the licence has expired" in failed[0].failure
 
 
+def test_a_strategy_in_a_file_travels_to_other_processes(tmp_path: Path) -> None:
+    path = tmp_path / "mine_alone.py"
+    path.write_text(
+        "from dataclasses import dataclass\n"
+        "from typing import Any, final\n"
+        "from adaptsample import Proposal, Strategy\n"
+        "@final\n"
+        "@dataclass(frozen=True)\n"
+        "class Middle(Strategy[Any]):\n"
+        "    def propose(self, state, n, *, generator):\n"
+        "        return Proposal(state.domain.uniform(n, generator=generator) / 2)\n"
+    )
+    oracle = ExpressionOracle("sin(3*x)*y", BOX)
+    plan = [
+        replace(e, oracle=oracle, strategy=make_strategy(f"{path}:Middle"), batch_size=2)
+        for e in _plan(CountingFunction())[::2]
+    ]
+    with Processes(2) as executor:
+        assert [o.failure for o in run_all(plan, tmp_path / "out", executor=executor)] == ["", ""]
+
+
 def test_processes_make_the_same_runs(tmp_path: Path) -> None:
     oracle = ExpressionOracle("sin(3*x)*y", BOX)
     plan = [replace(e, oracle=oracle) for e in _plan(CountingFunction())[:2]]
