@@ -2,14 +2,19 @@
 
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 
 def versions() -> dict[str, str]:
     """Return the versions that numbers depend on."""
-    packages = ("adaptsample", "torch", "numpy", "scipy", "sympy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return {"python": platform.python_version(), **_packages()}
+
+
+@cache  # their metadata is read from files
+def _packages() -> dict[str, str]:
+    return {name: version(name) for name in ("adaptsample", "torch", "numpy", "scipy", "sympy")}
 
 
 def commit() -> str | None:
