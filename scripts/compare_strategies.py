@@ -127,7 +127,17 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--budget", type=float, help="evaluations, all charged (default: 200)")
     how.add_argument("--n-initial", type=int, help="evaluations of the initial design")
     how.add_argument(
-        "--batch-size", type=int, help="points proposed in a round (default: a tenth of the budget)"
+        "--batch-size",
+        type=int,
+        help="points proposed in a round (default: an eighth of the budget)",
+    )
+    how.add_argument(
+        "--record-every",
+        type=int,
+        default=2,
+        metavar="ROUNDS",
+        help="between two error measures; strategies that need no model are not fitted in between "
+        "(default: 2)",
     )
     how.add_argument("--gradient-cost", type=float, default=1.0, help="in evaluations (default: 1)")
     how.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
@@ -163,7 +173,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     budget = options.budget if options.budget is not None else 30.0 if options.quick else 200.0
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
-    batch_size = max(1, int(budget / 10)) if options.batch_size is None else options.batch_size
+    batch_size = max(1, int(budget / 8)) if options.batch_size is None else options.batch_size
     if options.baseline not in {*ALWAYS, *options.strategy}:
         raise ValueError(
             f"no run will use the strategy {options.baseline!r}, the baseline; "
@@ -183,6 +193,7 @@ def _plan(options: argparse.Namespace) -> Plan:
             n_initial=options.n_initial,
             batch_size=batch_size,
             gradient_cost=options.gradient_cost,
+            record_every=options.record_every,
         )
         for seed in range(seeds)
         for label, oracle in _oracles(options)
