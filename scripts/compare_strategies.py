@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--batch-size",
         type=int,
-        help="points proposed in a round (default: an eighth of the budget)",
+        help="points proposed in a round (default: a sixth of the budget)",
     )
     how.add_argument(
         "--record-every",
@@ -173,7 +173,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     budget = options.budget if options.budget is not None else 30.0 if options.quick else 200.0
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
-    batch_size = max(1, int(budget / 8)) if options.batch_size is None else options.batch_size
+    batch_size = max(1, int(budget / 6)) if options.batch_size is None else options.batch_size
     if options.baseline not in {*ALWAYS, *options.strategy}:
         raise ValueError(
             f"no run will use the strategy {options.baseline!r}, the baseline; "

@@ -62,7 +62,7 @@ def test_statistics_are_of_run_files_only(run: Any, tmp_path: Path) -> None:
     assert (tmp_path / "comparison" / "overview.csv").read_text() == first
     assert [p.stat().st_mtime_ns for p in sorted(tmp_path.rglob("seed-*.jsonl"))] == stamps
     with Image.open(tmp_path / "comparison" / "run-runge-polynomial-topk.gif") as picture:
-        assert picture.n_frames == 7
+        assert picture.n_frames == 4
 
 
 def test_several_oracles_surrogates_and_a_formula(run: Any, tmp_path: Path) -> None:
