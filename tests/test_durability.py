@@ -280,12 +280,10 @@ def _spawned() -> Executor:
     return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
 
 
-@pytest.mark.parametrize(
-    ("make", "budget"),
-    [(lambda: Processes(2), 10), pytest.param(_spawned, 10, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [lambda: Processes(2), _spawned])
 def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_kept(
-    tmp_path: Path, make: Callable[[], Executor], budget: int
+    tmp_path: Path, make: Callable[[], Executor]
 ) -> None:
     made: list[Executor] = []
 
@@ -298,7 +296,7 @@ def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_ke
         oracle=FunctionOracle(_poisonous, BOX),
         strategy="sobol",
         executor=executor,
-        budget=budget,
+        budget=10,
     )
     for pool in made:
         pool.shutdown()
@@ -308,7 +306,7 @@ def test_a_poison_point_is_given_up_after_three_attempts_and_its_siblings_are_ke
     assert {x for x, _ in points} == {float(e.x[0]) for e in run.evaluations if e.x[0] < 0.2}
     for x in points:
         assert [e.attempt for e in lost if tuple(e.x.tolist()) == x] == [1, 2, 3]
-    assert len(run.data) == budget - len(lost) > 0
+    assert len(run.data) == 10 - len(lost) > 0
 
 
 def test_a_broken_pool_that_cannot_be_made_again_ends_the_run_clearly(tmp_path: Path) -> None:

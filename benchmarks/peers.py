@@ -1,0 +1,306 @@
+"""Measure samplers beside other packages: the same functions, the same evaluations, one thread.
+
+Every evaluation is counted, the initial design included. Errors are root mean squares on a
+reference set that nobody sees, in units of the spread of its exact values. Each job has a process
+of its own, whose CPU time and peak of memory are kept. Cells are kept beside the page as JSON;
+what was interrupted goes on with --resume.
+
+    python benchmarks/peers.py
+    python benchmarks/peers.py --only BoTorch --only peak --resume
+    python benchmarks/peers.py --quick
+"""
+
+import argparse
+import resource
+import shlex
+import signal
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
+from adaptsample.metrics import reference_set
+from adaptsample.oracles import ExpressionOracle, Oracle
+from adaptsample.oracles.protocol import SupportsExact
+from benchmarks import _jobs
+from benchmarks._jobs import Cell, Job, run_jobs
+from benchmarks._our_sampling import SOURCE, run_of
+from benchmarks._peer_tables import (
+    Field,
+    all_errors,
+    costs,
+    duel_rows,
+    equal_errors,
+    missing,
+    peer_wins,
+    ratio_table,
+    told,
+)
+from benchmarks._sampling_peers import ONE_VARIABLE, PEERS
+from benchmarks._tables import machine, markdown
+from benchmarks._task import Task
+
+CREASED: Final = (
+    "peak",
+    "sine_ridge",
+    "closed_kink",
+    "three_creases",
+    "ridge_3d",
+    "two_regimes",
+    "kinked_line",
+    "regimes_3d",
+    "tanh_front",
+)
+SMOOTH: Final = (
+    "franke",
+    "runge",
+    "exp_sin",
+    "ishigami",
+    "otl_circuit",
+    "borehole",
+    "wing_weight",
+)
+OTHERS: Final = ("cbrt",)
+KINDS: Final[dict[str, Sequence[str]]] = {
+    "creased": CREASED,
+    "smooth": SMOOTH,
+    "of infinite slope": OTHERS,
+}
+ONE_DIMENSIONAL: Final = ("kinked_line", "runge", "exp_sin", "cbrt")
+DETERMINISTIC: Final = ("adaptive", "Tasmanian")
+KINKED_LINE: Final = "exp(-x)*abs(sin(4*x) - 0.3) + 0.5*cos(3*x)"
+"""Three kinks in one variable, on [-1, 1]."""
+
+FIXED: Final = "auto + sobol"
+OURS: Final = (FIXED, "auto + gap_derivative", "mlp + integrated_variance")
+SOURCES: Final = tuple(f"{SOURCE}{name}" for name in ("softmax", "swap", "topk"))
+SIZES: Final = (60, 100, 200)
+PEAK_SIZES: Final = (*SIZES, 300)
+QUICK_FIXED: Final = "polynomial + sobol"
+QUICK_SIZES: Final = (24, 32)
+FIRST: Final = 20
+SECONDS: Final = 300
+"""CPU time of a job, after which nothing more is awaited."""
+
+_PACKAGES: Final = ("scikit-learn", "smt", "Tasmanian")
+
+
+class OutOfTimeError(BaseException):
+    """Too much CPU time is spent; no peer shall catch it."""
+
+
+def oracle(name: str) -> Oracle:
+    """Return the function that a job names."""
+    if name == "kinked_line":
+        return ExpressionOracle(KINKED_LINE, {"x": (-1, 1)})
+    return _jobs.oracle(name)
+
+
+def jobs(seeds: int, *, quick: bool) -> list[Job]:
+    """Return all runs: the first seed of everything first, ours and the fastest peers in front."""
+    problems: Sequence[str] = ("peak", "runge")
+    waves: Sequence[Sequence[str]] = ([QUICK_FIXED, *(p for p in PEERS if p != "BoTorch")],)
+    if not quick:
+        pairs = [p for pair in zip(CREASED, SMOOTH, strict=False) for p in pair]
+        problems = [*pairs, *CREASED[len(SMOOTH) :], *OTHERS]
+        waves = ([FIXED, *PEERS], [*OURS[1:], *SOURCES])
+    return [
+        Job(problem, method, 0, seed)
+        for seed in range(seeds)
+        for methods in waves
+        for problem in problems
+        for method in methods
+        if (seed == 0 or method not in DETERMINISTIC)
+        and (method != ONE_VARIABLE or problem in ONE_DIMENSIONAL)
+    ]
+
+
+def measure(job: Job) -> Cell:
+    """Run a method at the sizes of the whole comparison."""
+    return _measure(job, PEAK_SIZES if job.problem == "peak" else SIZES)
+
+
+def measure_quickly(job: Job) -> Cell:
+    """Run a method at sizes that take no time."""
+    return _measure(job, QUICK_SIZES)
+
+
+def _measure(job: Job, sizes: Sequence[int]) -> Cell:
+    problem = oracle(job.problem)
+    assert isinstance(problem, SupportsExact), f"{job.problem} has no exact values"
+    assert problem.exact is not None, f"{job.problem} has no exact values"
+    reference = reference_set(problem.exact)
+    x, exact = reference.x.numpy(), reference.y[:, 0].numpy()
+    spread = float(reference.y.std())
+    task = Task(problem, sizes, job.seed, FIRST)
+    run = PEERS[job.method] if job.method in PEERS else run_of(job.method)
+    curves: dict[str, list[tuple[int, float, float]]] = {}
+    cell: Cell = {"curves": curves}
+    before = signal.signal(signal.SIGPROF, _stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    clock = time.process_time()
+    try:
+        for n, shown in run(task):
+            clock = time.process_time() - clock
+            assert task.spent <= n, f"{job.method} took {task.spent} evaluations for {n}"
+            for name, predict in shown.items():
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    error = float(np.sqrt(np.mean((predict(x) - exact) ** 2))) / spread
+                if np.isfinite(error):
+                    curves.setdefault(name, []).append((n, error, clock))
+            clock = time.process_time() - clock
+    except OutOfTimeError:
+        cell["stopped"] = f"more than {SECONDS} s of CPU time"
+    except Exception as error:
+        if not curves:
+            raise
+        cell["stopped"] = f"{type(error).__name__}: {error}"[:300]
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+    return cell | {"cpu": time.process_time() - clock, "memory": peak_memory()}
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise OutOfTimeError
+
+
+def peak_memory() -> float:
+    """Return the largest resident memory of this process so far, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # unlike getrusage, it knows nothing of the process that started this one
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def page(cells: Sequence[Cell], command: str, *, quick: bool) -> str:
+    """Return Markdown."""
+    fixed, sizes = (QUICK_FIXED, QUICK_SIZES) if quick else (FIXED, PEAK_SIZES)
+    field = Field.of(cells, dict(KINDS), fixed=fixed, is_ours=lambda method: " + " in method)
+    seeds = 1 + max((cell["seed"] for cell in cells), default=0)
+    parts = [
+        "# Beside other packages\n",
+        f"```sh\n{command}\n```\n",
+        f"## Where a peer wins against `{fixed}`\n",
+        "Errors are root mean squares on the reference set in spreads of the exact values, medians "
+        f"over up to {seeds} seeds. The best peer is the best of all below, on that function with "
+        "that many evaluations, as known afterwards.\n",
+        peer_wins(field, sizes),
+        "## Our error by the best peer's, geometric means\n",
+        ratio_table(field, sizes),
+        _goals(field),
+        "## By function\n",
+        duel_rows(field, sizes),
+        "## Evaluations for equal errors\n",
+        "How many evaluations each of ours takes to the error that the best peer has with N. "
+        "Between the sizes that were measured errors fall log-linearly.\n",
+        equal_errors(field, sizes),
+        "## Time and memory\n",
+        "CPU seconds from the beginning, imports included, to that size, and the "
+        "largest resident memory of the process, with Python and PyTorch in it; medians over "
+        "functions.\n",
+        costs(field, sizes[-1] if quick else SIZES[-1]),
+        "## All errors\n",
+        all_errors(field, sizes),
+        "## What has no result, or not all\n",
+        missing(cells),
+        _HOW,
+        f"{machine(*_PACKAGES)}\n",
+    ]
+    return "\n".join(parts)
+
+
+def _goals(field: Field) -> str:
+    """Say how far we are from what we set out for."""
+    size = SIZES[-1]
+    rows = []
+    goals: list[tuple[str, Sequence[str], int, float]] = [
+        ("peak", ("peak",), PEAK_SIZES[-1], 1e-3),
+        ("creased", CREASED, size, 0.05),
+        ("smooth", SMOOTH, size, 0.7),
+    ]
+    for name, problems, n, goal in goals:
+        ratio = field.mean_ratio(problems, n, field.fixed)
+        if not np.isnan(ratio):
+            met = "yes" if ratio <= goal else "no"
+            counted = sum(not np.isnan(field.ratio(p, n, field.fixed)) for p in problems)
+            share = f"{counted} of {len(problems)}"
+            rows.append([f"{name} at {n}", share, told(ratio), f"{goal:g}", met])
+    heading = ["aim", "functions measured", f"`{field.fixed}` / best peer", "at most", "reached"]
+    return markdown(heading, rows) if rows else ""
+
+
+_HOW: Final = f"""\
+## How
+
+- All evaluations are counted, the initial design too: an approximation with N evaluations has seen
+  N values. Errors below 1e-10 count as 1e-10, for they are rounding.
+- Sequential peers (scikit-learn, BoTorch), and `mlp + integrated_variance`, begin with {FIRST}
+  Sobol points and add batches of a fifth of what they have: about 14 fits up to 200. Within a
+  batch each point knows those before it. `auto` is fitted with {FIRST}, {2 * FIRST} and each N
+  evaluations, with Sobol points afresh each time.
+- Times include all fits with fewer evaluations that were made to be shown here.
+- adaptive chooses one point after another. Its own interpolation is piecewise linear; cubic ones
+  are SciPy's CubicSpline and CloughTocher2DInterpolator through the same points.
+- BoTorch: qNegIntegratedPosteriorVariance with 64 points of integration, over 100 candidates, of a
+  SingleTaskGP with default priors. What is measured are fits of Matérn-5/2 and squared exponential
+  kernels, each with four starts, two variances and a learned output scale, the most likely one.
+- scikit-learn: anisotropic Matérn kernels of smoothness 3/2 and 5/2, the more likely one,
+  normalised values, two restarts; 1,000 candidates.
+- SciPy's RBFInterpolator with the kernels that have no scale, and SMT's Kriging, are given Sobol
+  points; SMT's settings are its defaults, with ten starts.
+- Tasmanian: local polynomials refined by surplus with "fds", and a Leja sequence refined along the
+  axes that matter ("iptotal"), built up to N points.
+- The source's attempts have their published settings but for the initial design, which has
+  {2 * FIRST} points: theirs has 500, more than there are here.
+- A job ends after {SECONDS} s of CPU time; what it had shown before counts.
+"""
+
+
+def main(arguments: Iterable[str] | None = None) -> None:
+    """Parse, measure, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, help="how many (default: 3)")
+    parser.add_argument("--workers", type=int, default=1, help="processes side by side")
+    parser.add_argument("--only", action="append", default=[], help="text that jobs must contain")
+    parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
+    parser.add_argument("--out", type=Path, help="folder of the page (default: results)")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(given)
+    out = options.out or Path(tempfile.mkdtemp() if options.quick else "results")
+    due = jobs(options.seeds or (1 if options.quick else 3), quick=options.quick)
+    due = [job for job in due if all(text in str(job) for text in options.only)]
+    command = shlex.join(["python", "benchmarks/peers.py", *given])
+    chosen: Any = measure_quickly if options.quick else measure
+    torch.set_num_threads(1)
+    text = ""
+    for cells in run_jobs(
+        due,
+        chosen,
+        out / "peers.json",
+        workers=options.workers,
+        resume=options.resume,
+        alone=not options.quick,
+    ):
+        text = page(cells, command, quick=options.quick)
+        (out / "peers.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

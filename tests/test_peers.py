@@ -1,0 +1,157 @@
+"""The benchmark beside peers: exact arithmetic of its tables, counted evaluations, a small run."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import peers
+from benchmarks._jobs import Cell, Job, run_jobs
+from benchmarks._our_sampling import run_of
+from benchmarks._peer_tables import Field, equal_errors, missing, peer_wins, ratio_table
+from benchmarks._sampling_peers import PEERS
+from benchmarks._task import Checkpoint, Task
+
+KINDS = {"creased": ["peak", "sine_ridge"], "smooth": ["franke"]}
+
+
+def _cell(problem: str, method: str, seed: int = 0, **curves: list[tuple[int, float]]) -> Cell:
+    made = {name: [(n, error, 0.1 * n) for n, error in curve] for name, curve in curves.items()}
+    return {"problem": problem, "method": method, "seed": seed, "curves": made, "memory": 300.0}
+
+
+@pytest.fixture
+def field() -> Field:
+    """Ours is 100 times better on one function, equal on another, and worse on a third."""
+    cells = [
+        _cell("peak", "us + sobol", us=[(20, 1e-1), (60, 1e-3), (100, 1e-5)]),
+        _cell("peak", "us + sobol", 1, us=[(20, 1e-1), (60, 3e-3), (100, 1e-5)]),
+        _cell("peak", "a", a=[(60, 1e-1), (100, 1e-3)], worse=[(60, 1.0), (100, 1e-2)]),
+        _cell("sine_ridge", "us + sobol", us=[(20, 1.0), (60, 0.5), (100, 1e-14)]),
+        _cell("sine_ridge", "a", a=[(60, 0.5), (100, 1e-13)]),
+        _cell("franke", "us + sobol", us=[(20, 1.0), (60, 0.4)]),
+        _cell("franke", "a", a=[(60, 0.2)]),
+    ]
+    return Field.of(cells, KINDS, fixed="us", is_ours=lambda method: " + " in method)
+
+
+def test_ratios_are_those_planted_and_rounding_is_a_draw(field: Field) -> None:
+    assert field.of_ours() == ["us"]
+    assert field.best("peak", 60, ours=False) == ("a", 0.1)
+    assert field.ratio("peak", 60) == pytest.approx(2e-2)  # the median of two seeds
+    assert field.ratio("sine_ridge", 100) == 1.0
+    assert field.mean_ratio(KINDS["creased"], 100) == pytest.approx(0.1)
+    assert isnan(field.ratio("franke", 100))
+    assert "| smooth (1) | 60 | 2.00 | 2.00 |" in ratio_table(field, (60, 100))
+
+
+def test_where_a_peer_wins_is_named(field: Field) -> None:
+    told = peer_wins(field, (60, 100))
+    assert told == "- franke at 60: a has 0.20, we have 0.40 (2.00 times)\n"
+    assert peer_wins(replace(field, kinds={"creased": ["peak"]}), (60,)) == "- nowhere\n"
+
+
+def test_evaluations_for_an_equal_error_are_interpolated(field: Field) -> None:
+    assert field.evaluations_to(1.0, "peak", "us") == 20
+    assert field.evaluations_to(1e-1, "peak", "us") == 20
+    assert 20 < field.evaluations_to(1e-2, "peak", "us") < 60
+    assert "| franke | 60 | a | more | >1 |" in equal_errors(field, (60,))
+
+
+def test_who_has_no_result_is_told_why() -> None:
+    failed = {"problem": "peak", "method": "Tasmanian", "failure": "ModuleNotFoundError: no"}
+    assert "| Tasmanian | peak | ModuleNotFoundError: no |" in missing([failed])
+
+
+@pytest.mark.parametrize("name", ["SciPy RBF", "Chebyshev and AAA", "scikit-learn"])
+def test_no_peer_is_given_more_than_it_shows(name: str) -> None:
+    task = Task(peers.oracle("runge"), (12, 17), 0, first=8)
+    shown = [(n, sorted(made)) for n, made in _checked(task, PEERS[name](task))]
+    assert [n for n, _ in shown] == [12, 17]
+    assert shown[0][1] == shown[1][1]
+
+
+def _checked(task: Task, run: Iterator[Checkpoint]) -> Iterator[Checkpoint]:
+    for n, made in run:
+        assert task.spent == n
+        for predict in made.values():
+            assert predict(task.bounds.T).shape == (2,)
+        yield n, made
+
+
+@pytest.mark.parametrize("name", ["polynomial + sobol", "source's topk"])
+def test_ours_and_the_sources_are_charged_alike(name: str) -> None:
+    task = Task(peers.oracle("peak"), (12, 15), 0, first=5)
+    assert {12, 15} <= {n for n, _ in _checked(task, run_of(name)(task))}
+
+
+def test_numbers_of_evaluations_grow_by_a_fifth_and_meet_all_sizes() -> None:
+    totals = list(Task(peers.oracle("runge"), (60, 100, 200), 0, first=20).totals(1.2))
+    assert totals[0] == 20
+    assert {60, 100, 200} <= set(totals)
+    assert np.diff(totals).min() >= 4
+
+
+def test_jobs_are_all_different_and_their_functions_have_exact_values() -> None:
+    for quick in (True, False):
+        found = peers.jobs(2, quick=quick)
+        assert len(set(found)) == len(found)
+        assert {job.problem for job in found} <= {p for ps in peers.KINDS.values() for p in ps}
+    assert all(peers.oracle(name).n_outputs == 1 for name in peers.CREASED)
+
+
+def test_a_job_that_takes_too_long_keeps_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(task: Task) -> Iterator[Checkpoint]:
+        yield 24, {"endless": lambda x: np.zeros(len(x))}
+        while True:
+            task.afresh()
+
+    monkeypatch.setattr(peers, "SECONDS", 0.2)
+    monkeypatch.setitem(PEERS, "endless", endless)
+    cell = peers.measure_quickly(Job("runge", "endless", 0, 0))
+    assert "CPU time" in cell["stopped"]
+    assert [n for n, _, _ in cell["curves"]["endless"]] == [24]
+
+
+def _kill(job: Job) -> Cell:
+    """Die as a segmentation fault does, but for one job."""
+    if job.seed == 0:
+        os._exit(1)
+    return {"max": 1.0}
+
+
+@pytest.mark.slow
+def test_a_quick_run_has_every_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = {name: PEERS[name] for name in ("SciPy RBF", "Chebyshev and AAA", "Tasmanian")}
+    monkeypatch.setattr(peers, "PEERS", fast)
+    peers.main(["--quick", "--out", str(tmp_path), "--only", "runge"])
+    page = (tmp_path / "peers.md").read_text()
+    assert page in capsys.readouterr().out
+    cells = json.loads((tmp_path / "peers.json").read_text())
+    assert {cell["method"] for cell in cells} == {peers.QUICK_FIXED, *fast}
+    for cell in cells:
+        assert "failure" in cell or cell["memory"] > 50
+        for curve in cell.get("curves", {}).values():
+            assert set(peers.QUICK_SIZES) <= {n for n, _, _ in curve}
+            assert min(error for _, error, _ in curve) > 0
+            assert min(seconds for _, _, seconds in curve) >= 0  # clocks tick slowly
+    for heading in ("Where a peer wins", "geometric means", "equal errors", "Time and memory"):
+        assert heading in page
+    peers.main(["--quick", "--out", str(tmp_path), "--only", "runge", "--resume"])
+    assert json.loads((tmp_path / "peers.json").read_text())[0] == cells[0]
+
+
+@pytest.mark.slow
+def test_each_job_may_have_a_process_of_its_own(tmp_path: Path) -> None:
+    jobs = [Job("sin", "x", 1, seed) for seed in (0, 1)]
+    *_, cells = run_jobs(jobs, _kill, tmp_path / "cells.json", workers=1, resume=False, alone=True)
+    by_seed = {cell["seed"]: cell for cell in cells}
+    assert by_seed[0]["failure"]
+    assert by_seed[1]["max"] == 1.0
