@@ -9,19 +9,17 @@ what was bought. Cells are kept beside the page as JSON; what was interrupted go
     python benchmarks/gradient_price.py --quick
 """
 
-import argparse
-import shlex
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, log
 from pathlib import Path
 from statistics import mean
-from typing import Any, Final
+from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
 from adaptsample.problems import PROBLEMS
-from benchmarks._jobs import Cell, Job, run_jobs
+from benchmarks._command import Benchmark
+from benchmarks._jobs import Cell, Job
 from benchmarks._runs import Schedule, measure_run
 from benchmarks._tables import groups, machine, markdown, number
 
@@ -223,31 +221,15 @@ def _weights(cells: Sequence[Cell]) -> str:
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """Parse, measure, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, help="how many (default: 5)")
-    parser.add_argument("--workers", type=int, default=1, help="processes side by side")
-    parser.add_argument("--only", action="append", default=[], help="text that jobs must contain")
-    parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
-    parser.add_argument("--out", type=Path, help="folder of the page (default: results)")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(given)
-    out = options.out or Path(tempfile.mkdtemp() if options.quick else "results")
-    due = jobs(options.seeds or (2 if options.quick else 5), quick=options.quick)
-    due = [job for job in due if all(text in str(job) for text in options.only)]
-    command = shlex.join(["python", "benchmarks/gradient_price.py", *given])
-    chosen: Any = measure_quickly if options.quick else measure
-    text = ""
-    for cells in run_jobs(
-        due, chosen, out / "gradient_price.json", workers=options.workers, resume=options.resume
-    ):
-        if any("failure" not in cell for cell in cells):
-            text = page(cells, command)
-            (out / "gradient_price.md").write_text(text)
-    print(text)
+    """Run the command."""
+    Benchmark(
+        "gradient_price",
+        __doc__,
+        lambda seeds, quick: jobs(seeds, quick=quick),
+        (measure, measure_quickly),
+        lambda cells, command, _: page(cells, command),
+        seeds=(5, 2),
+    ).main(arguments)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,15 @@ what was interrupted goes on with --resume.
     python benchmarks/peers.py --quick
 """
 
-import argparse
 import resource
-import shlex
 import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -31,7 +28,8 @@ from adaptsample.metrics import reference_set
 from adaptsample.oracles import ExpressionOracle, Oracle
 from adaptsample.oracles.protocol import SupportsExact
 from benchmarks import _jobs
-from benchmarks._jobs import Cell, Job, run_jobs
+from benchmarks._command import Benchmark
+from benchmarks._jobs import Cell, Job
 from benchmarks._our_sampling import SOURCE, run_of
 from benchmarks._peer_tables import (
     Field,
@@ -270,36 +268,17 @@ _HOW: Final = f"""\
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """Parse, measure, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, help="how many (default: 3)")
-    parser.add_argument("--workers", type=int, default=1, help="processes side by side")
-    parser.add_argument("--only", action="append", default=[], help="text that jobs must contain")
-    parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
-    parser.add_argument("--out", type=Path, help="folder of the page (default: results)")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(given)
-    out = options.out or Path(tempfile.mkdtemp() if options.quick else "results")
-    due = jobs(options.seeds or (1 if options.quick else 3), quick=options.quick)
-    due = [job for job in due if all(text in str(job) for text in options.only)]
-    command = shlex.join(["python", "benchmarks/peers.py", *given])
-    chosen: Any = measure_quickly if options.quick else measure
+    """Run the command."""
     torch.set_num_threads(1)
-    text = ""
-    for cells in run_jobs(
-        due,
-        chosen,
-        out / "peers.json",
-        workers=options.workers,
-        resume=options.resume,
-        alone=not options.quick,
-    ):
-        text = page(cells, command, quick=options.quick)
-        (out / "peers.md").write_text(text)
-    print(text)
+    Benchmark(
+        "peers",
+        __doc__,
+        lambda seeds, quick: jobs(seeds, quick=quick),
+        (measure, measure_quickly),
+        lambda cells, command, quick: page(cells, command, quick=quick),
+        seeds=(3, 1),
+        alone=True,
+    ).main(arguments)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,7 @@ what was interrupted goes on with --resume.
     python benchmarks/pool_learning.py --quick
 """
 
-import argparse
-import shlex
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,7 +33,8 @@ from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd
 from adaptsample.training import GradientDescent
 from benchmarks import _bmdal
-from benchmarks._jobs import Cell, Job, run_jobs
+from benchmarks._command import Benchmark
+from benchmarks._jobs import Cell, Job
 from benchmarks._pools import N_ROWS, TABLES, Pool, pool
 from benchmarks._tables import groups, machine, markdown
 
@@ -290,31 +288,15 @@ def _level(cells: Sequence[Cell], table: str) -> float:
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """Parse, measure, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, help="how many (default: 10)")
-    parser.add_argument("--workers", type=int, default=1, help="processes side by side")
-    parser.add_argument("--only", action="append", default=[], help="text that jobs must contain")
-    parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
-    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
-    parser.add_argument("--out", type=Path, help="folder of the page (default: results)")
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser.parse_args(given)
-    out = options.out or Path(tempfile.mkdtemp() if options.quick else "results")
-    due = jobs(options.seeds or (2 if options.quick else 10), quick=options.quick)
-    due = [job for job in due if all(text in str(job) for text in options.only)]
-    command = shlex.join(["python", "benchmarks/pool_learning.py", *given])
-    chosen: Any = measure_quickly if options.quick else measure
-    text = ""
-    for cells in run_jobs(
-        due, chosen, out / "pool_learning.json", workers=options.workers, resume=options.resume
-    ):
-        if any("failure" not in cell for cell in cells):
-            text = page(cells, command)
-            (out / "pool_learning.md").write_text(text)
-    print(text)
+    """Run the command."""
+    Benchmark(
+        "pool_learning",
+        __doc__,
+        lambda seeds, quick: jobs(seeds, quick=quick),
+        (measure, measure_quickly),
+        lambda cells, command, _: page(cells, command),
+        seeds=(10, 2),
+    ).main(arguments)
 
 
 if __name__ == "__main__":

@@ -11,29 +11,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import final, get_args
 
 from rich.console import Console
 
 from adaptsample.board import Board
 from adaptsample.campaign import run_all
-from adaptsample.comparison.animation import animate_run
 from adaptsample.comparison.curves import Measure, read_curves
-from adaptsample.comparison.rival_plots import (
-    plot_curves,
-    plot_points,
-    plot_profiles,
-    plot_ranks,
-)
+from adaptsample.comparison.page import write_comparison
 from adaptsample.comparison.statistics import Comparison
-from adaptsample.comparison.summaries import by_oracle, overview
 from adaptsample.domain import parse_bounds
 from adaptsample.executors import Kind, open_executor
 from adaptsample.experiment import Experiment
-from adaptsample.ledger import read
 from adaptsample.oracles import ExpressionOracle, Oracle
 from adaptsample.problems import problem
-from adaptsample.provenance import commit, versions
 from adaptsample.registry import make_strategy, make_surrogate
 
 ALWAYS = ("random", "sobol")
@@ -61,6 +52,7 @@ exit status: 0 done, 1 some runs failed, 2 wrong use, 130 interrupted (repeat th
 """
 
 
+@final
 @dataclass(frozen=True)
 class Plan:
     """What is to be run, from the options."""
@@ -238,72 +230,23 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
 def _report(plan: Plan, options: argparse.Namespace, *, command: str) -> None:
     """Print the tables, and write them and the pictures."""
     curves, left_out = read_curves(plan.folders, measure=options.error)
-    comparison = Comparison(tuple(curves))
-    folder = options.out / "comparison"
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {
-        "overview": overview(comparison, baseline=options.baseline),
-        "by-oracle": by_oracle(comparison, baseline=options.baseline, target=options.target),
-    }
+    written = write_comparison(
+        Comparison(tuple(curves)),
+        options.out / "comparison",
+        command=command,
+        baseline=options.baseline,
+        measure=options.error,
+        target=options.target,
+        left_out=left_out,
+        animated=options.animate,
+    )
     console = Console() if sys.stdout.isatty() else Console(width=240)
-    for name, table in tables.items():
-        (folder / f"{name}.csv").write_text(table.csv())
-        (folder / f"{name}.tex").write_text(table.latex())
+    for table in written.tables:
         console.print(table.rich(), "")
-    notes = [*comparison.unfair, *(f"left out: {text}" for text in left_out)]
-    notes.append(f"{', '.join(f'{k} {v}' for k, v in versions().items())}; commit {commit()}")
-    pictures = _pictures(comparison, plan, options, folder)
-    parts = [f"# Comparison\n\n```sh\n{command}\n```\n", _EXPLAINED.format(error=options.error)]
-    parts += [table.markdown() for table in tables.values()]
-    parts += ["".join(f"- {note}\n" for note in notes)]
-    parts += [f"![{path.stem}]({path.name})\n" for path in pictures]
-    (folder / "README.md").write_text("\n".join(parts))
-    for note in notes[:-1]:
+    for note in written.notes:
         print(f"note: {note}", file=sys.stderr)
-    print(f"written to {folder}/: README.md, tables (.csv, .tex) and {len(pictures)} pictures")
-
-
-_EXPLAINED = """\
-Errors are {error} against exact values on the reference set; means are geometric, over seeds and
-then over oracles; pairs have the same seed, and began with the same points. Intervals hold 95 %
-(bootstrap; Wilson's for shares; Kaplan and Meier's for evaluations, where runs that never arrive
-are censored). Wins and losses are Wilcoxon's signed-rank tests at 5 % after Holm's correction over
-the oracles: with fewer than six seeds there can be none.
-"""
-
-
-def _pictures(
-    comparison: Comparison, plan: Plan, options: argparse.Namespace, folder: Path
-) -> list[Path]:
-    """Draw all pictures and return their paths."""
-    made = [folder / "curves.png", folder / "profiles.png"]
-    plot_curves(
-        comparison,
-        made[0],
-        error="grid max error" if options.error == "max" else f"grid {options.error.upper()}",
-    )
-    plot_profiles(comparison, made[1])
-    is_whole = any(
-        all(comparison.seeds(o, r) for r in comparison.rivals) for o in comparison.oracles
-    )
-    if len(comparison.rivals) > 2 and is_whole:
-        made.append(folder / "ranks.png")
-        plot_ranks(comparison, made[-1])
-    files = sorted({p for f in plan.folders for p in f.rglob("seed-*.jsonl")})
-    for oracle in comparison.oracles:
-        seed = min(comparison.seeds(oracle))
-        records = {}
-        for path in files:
-            rival = path.parent.name
-            is_first = path.parent.parent.name == oracle and path.name == f"seed-{seed:03d}.jsonl"
-            if is_first and comparison.seeds(oracle, rival)[:1] == [seed]:
-                records[rival] = read(path)
-        made.append(folder / f"points-{oracle}.png")
-        plot_points(records, made[-1], title=f"{oracle}, seed {seed}")
-        for rival, recorded in records.items() if options.animate else ():
-            made.append(folder / f"run-{oracle}-{rival}.gif")
-            animate_run(recorded, made[-1], title=f"{oracle}, {rival}")
-    return made
+    n_pictures = len(written.pictures)
+    print(f"written to {written.folder}/: README.md, tables (.csv, .tex) and {n_pictures} pictures")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
+from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.ledger import Recorded
 
 _OLD, _NEW = "#999999", "#d55e00"
@@ -51,7 +52,7 @@ def animate_run(recorded: Recorded, path: Path, *, title: str, frames_per_second
     (line,) = fall.plot([], [], "o-", color=_NEW, markersize=4)
     if measured:
         spent = [r["n_evaluations"] for r in measured]
-        errors = [max(r["errors"]["mae"], 1e-16) for r in measured]
+        errors = [max(r["errors"]["mae"], SMALLEST_ERROR) for r in measured]
         fall.set(yscale="log", xlabel="evaluations", ylabel="grid MAE")
         fall.set(xlim=(0, 1.05 * spent[-1]), ylim=(min(errors) / 2, max(errors) * 2))
         fall.grid(visible=True, alpha=0.25)

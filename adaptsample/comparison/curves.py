@@ -15,6 +15,9 @@ from adaptsample.ledger import LedgerError, Recorded, read
 
 Measure: TypeAlias = Literal["mae", "rmse", "max"]
 
+SMALLEST_ERROR = 1e-16
+"""What an error of 0 is drawn as: below rounding nothing can be told apart on a log axis."""
+
 
 @final
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Curve:
         errors: of the models fitted on exactly these, above 0.
         dimension: variables of the oracle.
         start: stands for the initial design; runs with the same one began with the same points.
+        path: of the run file, if it was read from one.
 
     Raises:
         ValueError: no errors, or not as many as evaluations.
@@ -41,6 +45,7 @@ class Curve:
     errors: tuple[float, ...]
     dimension: int = 1
     start: str = ""
+    path: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.errors or len(self.errors) != len(self.evaluations):
@@ -119,6 +124,7 @@ def _curve(recorded: Recorded, measure: Measure, floor: float) -> tuple[Curve | 
             errors=tuple(max(float(r["errors"][measure]), floor) for r in measured),
             dimension=len(recorded.spec["domain"]),
             start=_start(recorded),
+            path=path,
         ),
         "",
     )

@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.domain import Box
 from adaptsample.evaluation import Evaluation
 from adaptsample.metrics import reference_points
@@ -19,7 +20,6 @@ from adaptsample.oracles import Finite, Oracle, SupportsExact
 from adaptsample.run import Run
 
 Array: TypeAlias = npt.NDArray[np.float64]
-_SMALLEST_ERROR = 1e-16  # below rounding nothing can be told apart on a log axis
 _ROUND_COLOURS = "plasma"  # perceptually even, readable in grey
 _BLACK, _BLUE, _ORANGE = "black", "#0072b2", "#d55e00"  # Okabe and Ito's colour-blind-safe set
 
@@ -98,7 +98,7 @@ def _draw_maps(run: Run, domain: Box, predicted: Array, exact: Array | None) -> 
         low.set(xlim=domain.bounds[0], ylim=domain.bounds[1])
     else:
         show(left, exact, "exact", "viridis", limits)
-        error = np.maximum(np.abs(predicted - exact), _SMALLEST_ERROR)
+        error = np.maximum(np.abs(predicted - exact), SMALLEST_ERROR)
         known = error[np.isfinite(error)]
         norm = LogNorm(float(known.min()), max(float(known.max()), 10 * float(known.min())))
         show(low, error, "error and evaluated points", "Greys", norm)
@@ -136,7 +136,7 @@ def _draw_fall(axes: Axes, run: Run) -> None:
         ("rmse", "root mean square", _ORANGE, "--"),
         ("mae", "mean absolute", _BLUE, "-"),
     ):
-        error = [max(r.errors[key], _SMALLEST_ERROR) for r in measured]
+        error = [max(r.errors[key], SMALLEST_ERROR) for r in measured]
         axes.plot(spent, error, line, color=colour, marker="o", markersize=3, label=name)
     axes.set(yscale="log", xlabel="evaluations", ylabel="grid error")
     axes.grid(visible=True, which="both", alpha=0.25)

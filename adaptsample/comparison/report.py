@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, final
 
 from adaptsample.comparison.commands import MALFORMED, command_of, labels_of
+from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.ledger import LedgerError, Record, Recorded, read
 from adaptsample.names import printable
 
@@ -29,7 +30,6 @@ MOST_NUMBERS = 1_000_000
 
 Json: TypeAlias = dict[str, Any]
 _DIGITS = 6
-_SMALLEST_ERROR = 1e-16  # below rounding nothing can be told apart on a log axis
 _LONGEST_MESSAGE = 500
 _UNSAFE = str.maketrans({"<": r"\u003c", ">": r"\u003e", "&": r"\u0026"})
 
@@ -201,7 +201,7 @@ def _reading(recorded: Recorded, numbers_left: int) -> _Reading:
     versions = [f"{name} {version}" for name, version in (spec.get("versions") or {}).items()]
     fall = _Fall(
         [record["n_evaluations"] for record in measured],
-        [[max(record["errors"][m], _SMALLEST_ERROR) for m in MEASURES] for record in measured],
+        [[max(record["errors"][m], SMALLEST_ERROR) for m in MEASURES] for record in measured],
         finished=end is not None,
     )
     return _Reading(

@@ -131,7 +131,7 @@ def plot_ranks(comparison: Comparison, path: Path) -> None:
         color_palette={rival: style.colour for rival, style in styles.items()},
         label_props={"fontsize": 10},
     )
-    n = sum(all(comparison.seeds(o, r) for r in comparison.rivals) for o in comparison.oracles)
+    n = len(comparison.shared)
     axes.set_title(f"mean rank over {n} oracle{'s' * (n != 1)}; 1 is the best", pad=18, fontsize=10)
     figure.savefig(path, dpi=130)
 

@@ -5,6 +5,7 @@ same oracle with the same seed began with the same points. Where runs are of dif
 on an oracle are compared at the longest budget that all of them reach.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,15 +68,13 @@ class Comparison:
     def __post_init__(self) -> None:
         if not self.curves:
             raise ValueError("there are no finished runs with known errors to compare")
-        if len(self._table) < len(self.curves):
-            seen: set[tuple[str, str, int]] = set()
-            for c in self.curves:
-                if (key := (c.oracle, c.rival, c.seed)) in seen:
-                    raise ValueError(
-                        f"{c.oracle}, {c.rival}, seed {c.seed} is there twice; "
-                        "leave one out, or call its folder by another name"
-                    )
-                seen.add(key)
+        counts = Counter((c.oracle, c.rival, c.seed) for c in self.curves)
+        (oracle, rival, seed), most = counts.most_common(1)[0]
+        if most > 1:
+            raise ValueError(
+                f"{oracle}, {rival}, seed {seed} is there twice; "
+                "leave one out, or call its folder by another name"
+            )
 
     @cached_property
     def _table(self) -> dict[tuple[str, str, int], Curve]:
@@ -97,6 +96,11 @@ class Comparison:
     def rivals(self) -> list[str]:
         """All rivals, in the order in which they come."""
         return list(dict.fromkeys(curve.rival for curve in self.curves))
+
+    @cached_property
+    def shared(self) -> list[str]:
+        """The oracles on which all rivals were run."""
+        return [o for o in self.oracles if all(self.seeds(o, r) for r in self.rivals)]
 
     @cached_property
     def budgets(self) -> dict[str, float]:
@@ -230,7 +234,7 @@ class Comparison:
         Raises:
             ValueError: there is no oracle on which all were run, or only one rival.
         """
-        shared = [o for o in self.oracles if all(self.seeds(o, r) for r in self.rivals)]
+        shared = self.shared
         if not shared or len(self.rivals) < 2:
             raise ValueError("ranks need two rivals, and an oracle on which all of them were run")
         errors = pd.DataFrame(

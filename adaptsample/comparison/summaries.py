@@ -27,7 +27,7 @@ def overview(comparison: Comparison, *, baseline: str) -> Table:
     Raises:
         ValueError: nobody uses the baseline.
     """
-    ranks = comparison.ranks.mean if _is_ranked(comparison) else {}
+    ranks = comparison.ranks.mean if comparison.shared and len(comparison.rivals) > 1 else {}
     rows = []
     for rival in comparison.rivals:
         other = _baseline(comparison, rival, baseline)
@@ -115,12 +115,6 @@ def _baseline(comparison: Comparison, rival: str, baseline: str) -> str:
             f"{', '.join(comparison.rivals)}"
         )
     return found
-
-
-def _is_ranked(comparison: Comparison) -> bool:
-    return len(comparison.rivals) > 1 and any(
-        all(comparison.seeds(o, r) for r in comparison.rivals) for o in comparison.oracles
-    )
 
 
 def _needed(comparison: Comparison, level: float, oracle: str, rival: str) -> str:
