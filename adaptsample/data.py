@@ -1,11 +1,13 @@
 """Evaluated points and values."""
 
+import math
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Self, final
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
+from torch import Generator, Tensor
 
 from adaptsample._types import Points, Values
 
@@ -63,8 +65,30 @@ class Dataset:
         """Return the dataset without the points at these positions."""
         keep = torch.ones(len(self), dtype=torch.bool)
         keep[indices] = False
-        gradient = None if self.gradient is None else self.gradient[keep]
-        return Dataset(self.x[keep], self.y[keep], gradient)
+        return self.rows(keep.nonzero()[:, 0])
+
+    def rows(self, indices: Int64[Tensor, " m"]) -> "Dataset":
+        """Return the points at these positions, in this order."""
+        gradient = None if self.gradient is None else self.gradient[indices]
+        return Dataset(self.x[indices], self.y[indices], gradient)
+
+    def split(self, *shares: float, generator: Generator) -> tuple["Dataset", ...]:
+        """Divide the points at random, as into those to train on, to validate and to test with.
+
+        Args:
+            shares: of each part, such as 0.7, 0.15, 0.15; the numbers of points are as near to
+                them as whole numbers can be, and each part keeps the order of the data.
+            generator: the only source of randomness.
+
+        Raises:
+            ValueError: shares that are not positive or do not add up to 1.
+        """
+        if not shares or min(shares) <= 0 or not math.isclose(sum(shares), 1):
+            raise ValueError(f"shares must be positive and add up to 1, got {shares}")
+        ends = [round(len(self) * share) for share in accumulate(shares)]
+        order = torch.randperm(len(self), generator=generator)
+        borders = pairwise([0, *ends])
+        return tuple(self.rows(order[low:high].sort().values) for low, high in borders)
 
     def _gradient_or_nan(self) -> Float[Tensor, "n k d"]:
         if self.gradient is not None:

@@ -1,14 +1,11 @@
 """Pictures of a comparison: how errors fell, who solved how much, who is ahead, who asked where.
 
-Rivals keep their colour, line and marker in all pictures. Colours are Okabe and Ito's, which the
-colour-blind can tell apart; lines and markers differ as well, so that a grey print is enough.
+Rivals keep their colour, line and marker in all pictures; see `styles`.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle, islice
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,23 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from scikit_posthocs import critical_difference_diagram
 
 from adaptsample.comparison.statistics import Comparison
+from adaptsample.comparison.styles import styles_of
 from adaptsample.ledger import Recorded
 
-_COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9"
-_LINES = "-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))
-_MARKERS = "o", "s", "^", "D", "v", "P", "X", "*"
 _ROUND_COLOURS = "plasma"  # perceptually even, readable in grey
-
-
-class _Style(NamedTuple):
-    colour: str
-    line: Any
-    marker: str
-
-
-def _styles(rivals: Sequence[str]) -> dict[str, _Style]:
-    looks = zip(cycle(_COLOURS), cycle(_LINES), cycle(_MARKERS), strict=False)
-    return {r: _Style(*look) for r, look in zip(rivals, islice(looks, len(rivals)), strict=True)}
 
 
 def plot_curves(comparison: Comparison, path: Path, *, error: str = "grid MAE") -> None:
@@ -47,7 +31,7 @@ def plot_curves(comparison: Comparison, path: Path, *, error: str = "grid MAE") 
         path: of the picture; the ending decides the format.
         error: what the errors are called.
     """
-    styles = _styles(comparison.rivals)
+    styles = styles_of(comparison.rivals)
     n_columns = min(3, len(comparison.oracles))
     n_rows = ceil(len(comparison.oracles) / n_columns)
     size = (5.2 * n_columns + 1.0, 3.8 * n_rows + 0.3 * ceil(len(styles) / 3))
@@ -85,7 +69,7 @@ def plot_profiles(
     comparison: Comparison, path: Path, *, tolerances: Sequence[float] = (0.1, 0.001)
 ) -> None:
     """Draw data profiles: the share of problems solved against the evaluations; see `profile`."""
-    styles = _styles(comparison.rivals)
+    styles = styles_of(comparison.rivals)
     figure = Figure(figsize=(5.2 * len(tolerances), 4.2), layout="constrained")
     panels = figure.subplots(1, len(tolerances), squeeze=False).ravel()
     end = max(comparison.budgets[c.oracle] / (c.dimension + 1) for c in comparison.curves)
@@ -120,7 +104,7 @@ def plot_ranks(comparison: Comparison, path: Path) -> None:
     Raises:
         ValueError: there are no ranks; see `Comparison.ranks`.
     """
-    ranks, styles = comparison.ranks, _styles(comparison.rivals)
+    ranks, styles = comparison.ranks, styles_of(comparison.rivals)
     figure = Figure(figsize=(8.5, 1.6 + 0.3 * len(styles)), layout="constrained")
     axes = figure.subplots()
     critical_difference_diagram(

@@ -2,6 +2,8 @@
 
 from adaptsample.training.gradient_descent import DivergenceWarning as DivergenceWarning
 from adaptsample.training.gradient_descent import GradientDescent as GradientDescent
+from adaptsample.training.gradient_descent import Training as Training
 from adaptsample.training.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from adaptsample.training.protocol import Trained as Trained
 from adaptsample.training.protocol import Trainer as Trainer
+from adaptsample.training.scipy_least_squares import ScipyLeastSquares as ScipyLeastSquares
