@@ -7,9 +7,10 @@ tables and a picture, written to OUT/NAME.md and OUT/NAME.png, and a row of OUT/
 import argparse
 import os
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,8 +18,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
+from adaptsample.executors import open_executor
 from scripts.experiments._pages import Pages
-from scripts.experiments._study import Effort, studies
+from scripts.experiments._study import Effort, Finding, studies
 
 EXAMPLES = """\
 examples:
@@ -54,31 +56,65 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"there is no experiment {name!r}{hint} (--list shows all)")
     if options.workers < 1:
         parser.error(f"--workers must be at least 1, got {options.workers}")
-    torch.set_num_threads(1)  # the matrices are small
-    effort = Effort(is_quick=options.quick, workers=1 if options.quick else options.workers)
+    os.environ["OMP_NUM_THREADS"] = "1"  # the matrices are small; for the processes to come
+    torch.set_num_threads(1)
     default = Path("results") / ("experiments-quick" if options.quick else "experiments")
-    pages = Pages(options.out or default)
-    failed = []
-    for number, name in enumerate(asked, start=1):
-        print(f"{number}/{len(asked)} {name}: {known[name].title}", file=sys.stderr, flush=True)
-        start = time.monotonic()
-        try:
-            page = pages.write(name, known[name], known[name].run(effort), effort=effort)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-        except Exception as error:
-            if len(asked) == 1:
-                raise
-            failed.append(name)
-            print(f"  failed: {type(error).__name__}: {error}", file=sys.stderr)
-            continue
-        print(f"  {page} ({time.monotonic() - start:.0f} s)", file=sys.stderr)
-        if len(asked) == 1:
-            Console(width=None if sys.stdout.isatty() else 160).print(Markdown(page.read_text()))
+    try:
+        return _run(list(asked), options, Pages(options.out or default))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(names: Sequence[str], options: argparse.Namespace, pages: Pages) -> int:
+    """Make the experiments, and write their pages as they come; return the exit status.
+
+    Several run side by side; one alone has all workers for its seeds.
+    """
+    is_alone, failed = len(names) == 1, []
+    effort = Effort(is_quick=options.quick, workers=options.workers if is_alone else 1)
+    with open_executor("processes", 1 if is_alone else options.workers) as executor:
+        for number, (name, finding) in enumerate(_findings(names, effort, executor), start=1):
+            told = f"{number}/{len(names)} {name}"
+            if isinstance(finding, Exception):
+                if is_alone:
+                    raise finding
+                failed.append(name)
+                print(f"{told} failed: {type(finding).__name__}: {finding}", file=sys.stderr)
+                continue
+            page = pages.write(name, studies()[name], finding, effort=effort)
+            print(f"{told}: {page}", file=sys.stderr, flush=True)
+            if is_alone:
+                Console(width=None if sys.stdout.isatty() else 160).print(
+                    Markdown(page.read_text())
+                )
     if failed:
-        print(f"failed: {', '.join(failed)}; alone they show where", file=sys.stderr)
+        print(f"failed: {', '.join(failed)}; each alone shows where", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _findings(
+    names: Sequence[str], effort: Effort, executor: Executor | None
+) -> Iterator[tuple[str, Finding | Exception]]:
+    """Yield what each experiment finds, or how it failed, as they come."""
+    if executor is None:
+        for name in names:
+            yield name, _attempt(partial(_find, name, effort))
+    else:
+        futures = {executor.submit(_find, name, effort): name for name in names}
+        for future in as_completed(futures):
+            yield futures[future], _attempt(future.result)
+
+
+def _find(name: str, effort: Effort) -> Finding:
+    return studies()[name].run(effort)
+
+
+def _attempt(call: Callable[[], Finding]) -> Finding | Exception:
+    try:
+        return call()
+    except Exception as error:  # the others go on
+        return error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -103,7 +103,7 @@ def test_the_others_run_when_one_fails(
 
     known = {"bad": Study("Bad", "It runs.", fail), "good": STUDY}
     monkeypatch.setattr(reproduce, "studies", lambda: known)
-    assert reproduce.main(["all", "--out", str(tmp_path)]) == 1
+    assert reproduce.main(["all", "--workers", "1", "--out", str(tmp_path)]) == 1
     assert "no luck" in capsys.readouterr().err
     assert (tmp_path / "good.md").exists()
 

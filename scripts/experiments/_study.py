@@ -1,18 +1,16 @@
 """What an experiment is, and what it finds."""
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Literal, TypeVar, final
 
-import torch
 from matplotlib.figure import Figure
 
 from adaptsample.comparison.tables import Table
+from adaptsample.executors import open_executor
 
 Input = TypeVar("Input")
 Output = TypeVar("Output")
@@ -26,7 +24,7 @@ class Effort:
 
     Args:
         is_quick: only show that it works, in some seconds.
-        workers: processes side by side.
+        workers: processes side by side, each with one thread.
     """
 
     is_quick: bool = False
@@ -41,13 +39,10 @@ class Effort:
         return range(self.pick(n, min(n, 2)))
 
     def map(self, function: Callable[[Input], Output], inputs: Iterable[Input]) -> list[Output]:
-        """Apply a function of a module to each input, side by side, with one torch thread each."""
-        inputs = list(inputs)
-        if self.workers == 1 or len(inputs) == 1:
-            return list(map(function, inputs))
-        context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-        with ProcessPoolExecutor(self.workers, context, torch.set_num_threads, (1,)) as pool:
-            return list(pool.map(function, inputs))
+        """Apply a function of a module to each input, side by side; return the results in order."""
+        with open_executor("processes", self.workers) as executor:
+            apply = map if executor is None else executor.map
+            return list(apply(function, inputs))
 
 
 @final
