@@ -90,8 +90,8 @@ def interval_score(y: Values, mean: Values, std: Values, levels: Sequence[float]
 def calibrated_scale(residuals: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> float:
     """Return the factor on ``std`` that makes held-out residuals look standard normal.
 
-    It is the quantile of |residual| / std that one standard deviation is for a normal distribution
-    (68.27 %), so almost a third of the residuals may be arbitrarily large.
+    It is the quantile of ``|residual| / std`` that one standard deviation is for a normal
+    distribution (68.27 %), so almost a third of the residuals may be arbitrarily large.
 
     Raises:
         ValueError: shapes that differ, numbers that are not finite, or a std of 0 or less.

@@ -15,7 +15,7 @@ STEP = 0.01  # in the unit cube
 @final
 @dataclass(frozen=True)
 class GradientWeighted(PoolStrategy[Model]):
-    """Draws with probability ~ |gradient of the model| / mean + 1, in the unit cube.
+    """Draws with probability ~ ``|gradient of the model| / mean + 1``, in the unit cube.
 
     What moving meshes do with an arc-length monitor (Huang and Russell, Adaptive moving mesh
     methods, 2011).

@@ -54,8 +54,9 @@ class Crease:
     """A polynomial with creases, found by many random starts and grown by cross-validation.
 
     Args:
-        kind: the form of the crease: ``"abs"`` a + |phi|, ``"abs2"`` a + |phi_1| + |phi_2| (each
-            with either sign), ``"max"`` a + max(0, phi_1, phi_2), ``"product"`` a + c |phi|.
+        kind: the form of the crease: ``"abs"`` ``a + |phi|``, ``"abs2"`` ``a + |phi_1| + |phi_2|``
+            (each with either sign), ``"max"`` ``a + max(0, phi_1, phi_2)``, ``"product"``
+            ``a + c |phi|``.
         n_starts: random starts in each of the first bases; 0 only continues from ``start``.
         n_climbs: how many of the solutions found are grown.
         max_share: the largest number of parameters per point.

@@ -27,15 +27,15 @@ class MLP:
     """A multilayer perceptron. Trains on values, and on gradients where the data has them.
 
     The defaults are meant for some tens to some hundreds of points, exact or noisy, of a function
-    without kinks. A function with a kink wants a crease in the network, a layer of |z|:
-    ``mlp(hidden=(8, 8, 1, 8), activation=('tanh', 'tanh', 'abs', 'tanh'))`` is g(|phi(x)|). For
+    without kinks. A function with a kink wants a crease in the network, a layer of ``|z|``:
+    ``mlp(hidden=(8, 8, 1, 8), activation=('tanh', 'tanh', 'abs', 'tanh'))`` is ``g(|phi(x)|)``. For
     thousands of points there is gradient descent:
     ``mlp(hidden=(64, 64, 64), activation='silu', training=gradient_descent())``.
 
     Args:
         hidden: widths of the hidden layers; () makes a linear model.
         activation: "tanh", "relu", "silu", "gelu", "abs" or "crease" (the first unit of a layer is
-            |z|, the others z), of all hidden layers, or one for each.
+            ``|z|``, the others z), of all hidden layers, or one for each.
         training: how the parameters are found.
         dtype: "float32" or "float64", of the training; predictions are float64 always.
         scale: work in units in which the training points fill [-1, 1]^d and the values have mean 0

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from adaptsample.training._lm_normal import Jacobian
+from adaptsample.training.losses import Samples
 from adaptsample.training.network import activate, curvature, split, times_slope
 
 
@@ -40,6 +41,19 @@ class Problem(NamedTuple):
     widths: list[int]
     activations: list[str]
     smoothing: float
+
+
+def regression(
+    widths: list[int], activations: list[str], samples: Samples, gradient_weight: float
+) -> Problem:
+    """Return the problem that samples pose; slopes count where they were observed."""
+    targets, weights = samples.y[None], torch.ones_like(samples.y[None])
+    n_observed = int(samples.weights.count_nonzero())
+    if n_observed > 0 and gradient_weight > 0:
+        factor = gradient_weight * samples.y.numel() / n_observed
+        targets = torch.cat([targets, samples.slopes.permute(2, 1, 0)])
+        weights = torch.cat([weights, (samples.weights * factor).sqrt().permute(2, 1, 0)])
+    return Problem(samples.x, targets.contiguous(), weights.contiguous(), widths, activations, 0.0)
 
 
 class Propagation(NamedTuple):

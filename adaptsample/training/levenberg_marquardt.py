@@ -30,7 +30,13 @@ from torch import Generator, Tensor
 from adaptsample._deadline import Deadline
 from adaptsample.training._lm_evidence import Prior, flat_prior, grouped_prior
 from adaptsample.training._lm_linearisation import Linearisation
-from adaptsample.training._lm_network import Problem, differentiate, evaluate, linearise
+from adaptsample.training._lm_network import (
+    Problem,
+    differentiate,
+    evaluate,
+    linearise,
+    regression,
+)
 from adaptsample.training._lm_solver import (
     Iterate,
     State,
@@ -170,7 +176,7 @@ class LevenbergMarquardt:
                 f"Levenberg-Marquardt works in float64 on the CPU, got {samples.x.dtype} on "
                 f"{samples.x.device.type}; ask for dtype='float64', device='cpu'"
             )
-        problem = self._problem(widths, activations, samples)
+        problem = regression(widths, activations, samples, self.gradient_weight)
         race = _Race(
             self._solver(),
             problem,
@@ -201,17 +207,6 @@ class LevenbergMarquardt:
     def _solver(self) -> Iterate:
         make = compile_solver if self.compiled else make_solver
         return make(evaluate, differentiate)
-
-    def _problem(self, widths: list[int], activations: list[str], samples: Samples) -> Problem:
-        targets, weights = samples.y[None], torch.ones_like(samples.y[None])
-        n_observed = int(samples.weights.count_nonzero())
-        if n_observed > 0 and self.gradient_weight > 0:
-            factor = self.gradient_weight * samples.y.numel() / n_observed
-            targets = torch.cat([targets, samples.slopes.permute(2, 1, 0)])
-            weights = torch.cat([weights, (samples.weights * factor).sqrt().permute(2, 1, 0)])
-        return Problem(
-            samples.x, targets.contiguous(), weights.contiguous(), widths, activations, 0.0
-        )
 
     def _prior(self, problem: Problem) -> Prior:
         creased = bool(set(CREASES) & set(problem.activations))

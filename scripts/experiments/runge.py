@@ -91,9 +91,9 @@ def run(effort: Effort) -> Finding:
     return Finding(
         "yes" if is_met else "no",
         f"Test MSE {spread(mses)}, largest error {spread(largest)} over {len(found)} seeds: Adam "
-        "at a constant rate jumps, and a test set has 15 points, so the spread is wide. `auto` finds "
-        f"that the function is rational: its largest error is at least {number(ratio)} times "
-        "smaller.",
+        "at a constant rate jumps, and a test set has 15 points, so the spread is wide. `auto` "
+        "finds that the function is rational: its largest error is at least "
+        f"{number(ratio)} times smaller.",
         [("Errors", table)],
         _figure(found[0]),
         "Largest errors are those on 2,001 points; the test set has the 15 points held out. `auto` "
