@@ -1,7 +1,9 @@
 """What the three attempts at the peak function have in common: runs that are watched, and shown."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Final, TypeAlias, final
 
 import torch
@@ -18,7 +20,7 @@ from adaptsample.metrics import reference_set
 from adaptsample.presets import Preset
 from adaptsample.problems import problem
 from adaptsample.surrogates.mlp import MLPModel
-from adaptsample.training import Training
+from adaptsample.training import DivergenceWarning, Training
 from scripts.experiments._study import Effort, number, spread
 
 AIM: Final = 1e-6
@@ -43,6 +45,7 @@ class Trace:
         asked: all points (n, 2), in the order in which they were asked.
         kept: the training set at the end (m, 2).
         predicted: at the reference points (r,), at the end.
+        n_diverged: rounds in which training diverged, and left the network as it was before.
     """
 
     spent: list[float]
@@ -53,6 +56,7 @@ class Trace:
     asked: Tensor
     kept: Tensor
     predicted: Tensor
+    n_diverged: int = 0
 
     def at(self, spent: float, values: Sequence[float]) -> float:
         """Return the last of some values, one a round, that so many evaluations paid for.
@@ -127,9 +131,12 @@ class Plan:
                 change.append(float((model.predict(x) - before[0].predict(x)).abs().mean()))
             before[:] = [model]
             if isinstance(model, MLPModel) and isinstance(model.training, Training):
-                loss.append(float(model.training.train_loss[-1]))
+                losses = model.training.train_loss
+                loss.append(float(losses[-1]) if len(losses) else nan)  # it diverged at once
 
-        run = sampler.run(preset.budget, observer=watch)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", DivergenceWarning)
+            run = sampler.run(preset.budget, observer=watch)
         return Trace(
             [r.n_evaluations for r in run.rounds],
             [r.errors["mae"] for r in run.rounds],
@@ -139,6 +146,7 @@ class Plan:
             torch.stack([evaluation.x for evaluation in run.evaluations]),
             run.data.x,
             run.model.predict(reference_set(oracle).x)[:, 0],
+            sum(issubclass(warning.category, DivergenceWarning) for warning in caught),
         )
 
 
@@ -272,6 +280,7 @@ def _draw_falls(axes: Axes, found: Traces, shown: Mapping[str, tuple[str, Measur
                 label="_" if i else label,
             )
     axes.set(xlabel="evaluations", ylabel="mean error, change or loss")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 1e3))  # what diverges leaves the picture
     axes.grid(visible=True, alpha=0.25)
 
 

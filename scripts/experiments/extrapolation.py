@@ -99,7 +99,8 @@ def run(effort: Effort) -> Finding:
         f"standard deviation {NOISE}. Ten seeds where anything is random, else one. The truth is "
         "analytic and its values exact, so the polynomial of `auto` continues it for a while; from "
         "a quarter of the interval on it is constant, by design. No flexible model goes further, "
-        "however well it fits: there only the hypothesis space speaks.",
+        "however well it fits: there only the hypothesis space speaks. In the figure, "
+        "errors of 0 are drawn at 1e-17.",
     )
 
 

@@ -220,7 +220,8 @@ def run(effort: Effort) -> Finding:
         "that compiles, and whose own derivative can be written out for training. A time is the "
         "least of seven, taken in turns in one run without compilation; it depends on the machine, "
         "and on what else that does. Networks have one output, 1 or 10 "
-        "inputs, 1, 2 or 4 hidden layers of 10 or 100 units, and random parameters.",
+        "inputs, 1, 2 or 4 hidden layers of 10 or 100 units, and random parameters. In the figure, "
+        f"{FLOOR:g} stands for no difference at all.",
     )
 
 

@@ -226,7 +226,7 @@ def run(effort: Effort) -> Finding:
   ({SHARES[0]:.0%}), SGD with rate {RATE}, {EPOCHS:,} epochs, back to dollars. The network is
   taken to be 1-64-64-1 with ReLU, in mini-batches of {BATCH}, as in its other examples.
 - `auto` has a polynomial and a Gaussian process to choose from, which keeps it to some seconds a
-  split; its other members take minutes on that many noisy rows.
+  split; with all its members a fit takes up to a minute.
 - Means and deviations of all rows, the test part's included, are a leak, but of two numbers a
   column: it makes {min(leak):+.1f} to {max(leak):+.1f} dollars over the splits.
 - The table is read with three inputs even for age alone, since rows with the same inputs are one

@@ -178,8 +178,12 @@ def run(effort: Effort) -> Finding:
   points, hence a tenth of the epochs. Early stopping holds out a quarter of the training points,
   five, keeps the network of the lowest error on them, and ends after 500 epochs without a new one:
   after {spread([f[EARLY].epochs for f in found])} epochs.
+- Dropout has the network pay for the variance of its own outputs, which grows with their square: it
+  stays below the line where that is high.
 - `mlp()`, a network by least squares whose prior and noise come from the evidence, the Gaussian
-  process and `auto` are used as they come: each estimates the noise, none is told to stop.""",
+  process and `auto` are used as they come, and none is told to stop. The first two estimate the
+  noise. `auto` also tries models that may pass through all values, as a rough Gaussian process,
+  and so few points do not always tell it that these follow the noise.""",
     )
 
 

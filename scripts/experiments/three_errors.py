@@ -84,6 +84,7 @@ def middle(found: list[ErrorSources]) -> dict[str, float]:
 def run(effort: Effort) -> Finding:
     """Vary one of width, points and steps at a time."""
     seeds, starts = effort.seeds(5), effort.pick(8, 1)
+    base = effort.pick(BASE, (5, 80, 300))
     widths = effort.pick(WIDTHS, (1, 5))
     fits = effort.map(best_of_space, [(width, starts) for width in widths])
     space = dict(zip(widths, fits, strict=True))
@@ -93,7 +94,7 @@ def run(effort: Effort) -> Finding:
         "steps": effort.pick(STEPS, (100, 300)),
     }
     settings = [
-        (knob, value, [value if k == knob else b for k, b in zip(KNOBS, BASE, strict=True)])
+        (knob, value, [value if k == knob else b for k, b in zip(KNOBS, base, strict=True)])
         for knob in KNOBS
         for value in values[knob]
     ]
@@ -126,7 +127,7 @@ def run(effort: Effort) -> Finding:
         f"{source} from {number(ends[knob][0])} to {number(ends[knob][1])} by {knob}"
         for knob, source in pairs
     )
-    base = ", ".join(f"{knob} {value:,}" for knob, value in zip(KNOBS, BASE, strict=True))
+    rest = ", ".join(f"{knob} {value:,}" for knob, value in zip(KNOBS, base, strict=True))
     return Finding(
         "yes" if all(falls) else "partly" if any(falls) else "no",
         f"Mean squared errors, medians of {len(seeds)} seeds: {told}.",
@@ -140,7 +141,7 @@ def run(effort: Effort) -> Finding:
         _figure(curves, values),
         f"Runge's function with noise of standard deviation {NOISE} on y, at uniform points; one "
         "hidden layer of tanh units, Adam at the constant rate 0.01. What is not varied is: "
-        f"{base}. Best fits are by Levenberg-Marquardt, the best of {starts} starts without "
+        f"{rest}. Best fits are by Levenberg-Marquardt, the best of {starts} starts without "
         f"regularisation, to the same data, and to {N_DENSE} exact values. The three add up to the "
         "mean squared error of the trained network exactly, for each seed, though their medians "
         "need not. A negative optimisation error means that training stopped before it fitted the "
