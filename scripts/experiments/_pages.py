@@ -96,7 +96,11 @@ def _page(name: str, study: Study, finding: Finding, effort: Effort) -> str:
 def _overview(records: Mapping[str, Any]) -> str:
     rows = [
         f"| [{name}]({name}.md), [figure]({name}.png){' (quick)' * record['quick']} "
-        f"| {record['claim']} | {record['holds']} | {record['because']} |\n"
+        f"| {_cell(record['claim'])} | {record['holds']} | {_cell(record['because'])} |\n"
         for name, record in records.items()
     ]
     return _OVERVIEW + "".join(rows)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")

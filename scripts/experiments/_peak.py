@@ -286,8 +286,7 @@ def _draw_falls(axes: Axes, found: Traces, shown: Mapping[str, tuple[str, Measur
 
 def _map(axes: Axes, values: Tensor, colours: str, norm: Normalize, title: str) -> None:
     side = round(len(values) ** 0.5)
-    image = axes.imshow(  # the last variable runs fastest, pictures have rows upwards
-        values.reshape(side, side).T, origin="lower", extent=(0, 1, 0, 1), cmap=colours, norm=norm
-    )
+    rows = values.reshape(side, side).T.numpy()  # the last variable runs fastest
+    image = axes.imshow(rows, origin="lower", extent=(0, 1, 0, 1), cmap=colours, norm=norm)
     axes.figure.colorbar(image, ax=axes)
     axes.set_title(title)

@@ -265,7 +265,7 @@ def _figure(split: Split, asked: list[dict[str, dict[int, float]]], least: float
     charges.plot(split.train.x[:, 0], split.train.y[:, 0], ".", color="0.6", label="training part")
     for name, look in styles_of((NETWORK, LEAST, AUTO)).items():
         values = split.curves[name]
-        label = name.strip("`")
+        label = name.replace("`", "")
         charges.plot(AGES[:, 0], values, color=look.colour, linestyle=look.line, label=label)
     charges.set(xlabel="age", ylabel="charges in dollars", title="Non-smokers, split 0")
     for name, look in styles_of(STRATEGIES).items():
