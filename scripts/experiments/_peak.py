@@ -259,7 +259,7 @@ def picture(
     axes["source"].set(xscale="linear", title="The source's settings, all seeds")
     axes["source"].legend()
     axes["all"].set(title="With the library's best, all seeds")
-    axes["all"].legend(fontsize="x-small", loc="lower right")
+    axes["all"].legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14))
     return figure
 
 

@@ -35,6 +35,8 @@ COMPARED: Final = {
     "equal price": (VALUES, HALF),
     SCARCE: (LM, LM_HALF),
 }
+TIMES: Final = 2.0
+"""Steps without gradients for one with them: gradients double the products of matrices."""
 MUCH: Final = 2.0
 """By what factor an error is much smaller than another."""
 
@@ -153,10 +155,9 @@ def fit(job: Job) -> Outcome:
 def run(effort: Effort) -> Finding:
     """Fit both functions with ten seeds, and compare in pairs."""
     pace = measured_pace(effort.pick(200, 10))
-    longer = effort.pick(round(2 * pace) / 2, 2.0)
     ours = effort.pick(MLP(), MLP((4,), training=LevenbergMarquardt(starts=1, iterations=20)))
     steps, seeds = effort.pick(10_000, 10), effort.seeds(10)
-    jobs = [Job(f, seed, steps, longer, ours) for f, seed in product(FUNCTIONS, seeds)]
+    jobs = [Job(f, seed, steps, TIMES, ours) for f, seed in product(FUNCTIONS, seeds)]
     found = dict(zip(jobs, effort.map(fit, jobs), strict=True))
     by_function = {f: [o for job, o in found.items() if job.function == f] for f in FUNCTIONS}
     curves = Comparison(
@@ -169,17 +170,19 @@ def run(effort: Effort) -> Finding:
     ratios = {
         (f, how): curves.ratio(*pair, [f]) for f in FUNCTIONS for how, pair in COMPARED.items()
     }
-    theirs = [ratio for (_, how), ratio in ratios.items() if how != SCARCE]
-    lows = [ratio.low for ratio in theirs]
-    least, most = (pick(theirs, key=lambda r: r.value) for pick in (min, max))
+    lows = [ratio.low for (_, how), ratio in ratios.items() if how != SCARCE]
+    told = "; ".join(
+        f"at {how} {' and '.join(shown(ratios[f, how]) for f in FUNCTIONS)}" for how in COMPARED
+    )
     names = (VALUES, GRADIENTS, LONGER, HALF, LM, LM_HALF, AUTO)
     return Finding(
         "yes" if min(lows) >= MUCH else "partly" if max(lows) > 1 else "no",
-        f"Over {len(seeds)} seeds, errors are {shown(least)} to {shown(most)} times smaller with "
-        "gradients (geometric means, 95 % intervals), by function and by what is equal: steps, "
-        f"time or price. `auto` has {spread([o.inside[AUTO] for o in by_function['sin']])} from "
-        f"{N_BEST} values of sin(x), the network trained with gradients "
-        f"{spread([o.inside[GRADIENTS] for o in by_function['sin']])} from {N:,} of each.",
+        "Error without over error with gradients, for "
+        f"{' and '.join(FUNCTIONS.values())}: {told} (geometric means over {len(seeds)} seeds, "
+        "95 % intervals). `auto` has "
+        f"{spread([o.inside[AUTO] for o in by_function['sin']])} from {N_BEST} values of sin(x), "
+        f"the network with gradients {spread([o.inside[GRADIENTS] for o in by_function['sin']])} "
+        f"from {N:,} points.",
         [
             (
                 "Root mean square errors on [0, 10]",
@@ -212,9 +215,9 @@ def run(effort: Effort) -> Finding:
             ),
         ],
         _figure({f: of[0] for f, of in by_function.items()}, ratios),
-        f"A step takes {number(pace)} times as long with gradients (measured, CPU time), so "
-        f"{number(longer)} times as many steps were taken without them for equal time, rounded to "
-        "halves, going on from the shorter run. Equal price counts a derivative as an evaluation: "
+        f"For equal time {number(TIMES)} times as many steps were taken without gradients, going "
+        f"on from the shorter run; measured in this run, a step took {number(pace)} times as long "
+        "with them (CPU time). Equal price counts a derivative as an evaluation: "
         f"{N:,} values against {N // 2} values with their derivatives; that so many points are far "
         "more than the functions need makes it much the same as equal steps. Points are scarce in "
         f"the last row: {N_BEST} values against {N_BEST // 2} with derivatives, both with `mlp` by "
