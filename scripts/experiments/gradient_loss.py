@@ -37,6 +37,7 @@ COMPARED: Final = {
 }
 TIMES: Final = 2.0
 """Steps without gradients for one with them: gradients double the products of matrices."""
+TICKS: Final = (0.3, 1, 3, 10)
 MUCH: Final = 2.0
 """By what factor an error is much smaller than another."""
 
@@ -253,6 +254,8 @@ def _figure(outcomes: Mapping[str, Outcome], ratios: Mapping[tuple[str, str], Es
         ratio.axvline(1, color="k", linestyle="--", linewidth=1)
         ratio.set_yticks(range(len(COMPARED)), list(COMPARED))
         ratio.set(xscale="log", ylim=(len(COMPARED) - 0.5, -0.5))
+        ratio.set_xticks(TICKS, map(str, TICKS))
+        ratio.minorticks_off()
         ratio.set(xlabel="error without / with gradients", title=f"{name}: above 1, gradients help")
         for axes in row:
             axes.grid(visible=True, alpha=0.25)

@@ -1,0 +1,53 @@
+"""The documentation is whole. Its code is run when it is built, see .ci/run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import adaptsample
+
+DOCS = Path(__file__).parents[1] / "docs"
+TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
+UNRUN = {
+    "architecture.md": ["", "python"],  # the flow of data, and the loop in short
+    "quickstart.md": ["sh"],  # the installation
+}
+
+
+def test_there_are_eight_tutorials() -> None:
+    assert [path.name[:2] for path in TUTORIALS] == [f"{i}-" for i in range(1, 9)]
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_each_exercise_has_an_answer_that_is_run(path: Path) -> None:
+    _, exercises = path.read_text().split("\n## Exercises\n")
+    asked = re.findall(r"^(\d)\. ", exercises.split("```")[0], re.MULTILINE)
+    answered = re.findall(r":tags: \[hide-cell\]\n# (\d)\.", exercises)
+    assert asked == answered
+    assert len(asked) >= 2
+
+
+def test_all_code_is_run_but_for_what_is_known() -> None:
+    found = {}
+    for path in DOCS.glob("**/*.md"):
+        if "results" in path.relative_to(DOCS).parts:
+            continue  # copies
+        fences = re.findall(r"^```(.*)$", path.read_text(), re.MULTILINE)
+        if unrun := [opening for opening in fences[::2] if not opening.startswith("{")]:
+            found[path.name] = unrun
+    assert found == UNRUN
+
+
+def test_the_reference_has_every_public_name() -> None:
+    told = (DOCS / "api" / "adaptsample.md").read_text()
+    names = set(re.findall(r"^\.\. auto\w+:: (\w+)$", told, re.MULTILINE))
+    public = {
+        name
+        for name, value in vars(adaptsample).items()
+        if not name.startswith("_") and not hasattr(value, "__path__") and name not in _MODULES
+    }
+    assert names == public
+
+
+_MODULES = {path.stem for path in Path(adaptsample.__file__).parent.glob("*.py")}
