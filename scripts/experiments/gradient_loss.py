@@ -254,7 +254,7 @@ def _figure(outcomes: Mapping[str, Outcome], ratios: Mapping[tuple[str, str], Es
         ratio.axvline(1, color="k", linestyle="--", linewidth=1)
         ratio.set_yticks(range(len(COMPARED)), list(COMPARED))
         ratio.set(xscale="log", ylim=(len(COMPARED) - 0.5, -0.5))
-        ratio.set_xticks(TICKS, map(str, TICKS))
+        ratio.set_xticks(TICKS, [str(tick) for tick in TICKS])
         ratio.minorticks_off()
         ratio.set(xlabel="error without / with gradients", title=f"{name}: above 1, gradients help")
         for axes in row:
