@@ -259,7 +259,8 @@ def picture(
     axes["source"].set(xscale="linear", title="The source's settings, all seeds")
     axes["source"].legend()
     axes["all"].set(title="With the library's best, all seeds")
-    axes["all"].legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    handles, labels = axes["all"].get_legend_handles_labels()
+    axes["all"].legend(handles[len(theirs) :], labels[len(theirs) :], fontsize="x-small", loc=4)
     return figure
 
 
