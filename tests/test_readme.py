@@ -1,7 +1,9 @@
 """README's code does what README says."""
 
 import re
+import shlex
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,29 @@ def test_the_new_strategy_runs_and_fills_the_largest_gaps(tmp_path: Path) -> Non
     unit = oracle.domain.to_unit(run.data.x)
     gaps = torch.cdist(unit, unit).fill_diagonal_(9).amin(dim=1)
     assert float(gaps[10:].min()) > 0.08
+
+
+def _commands() -> list[list[str]]:
+    """Return the words of all commands that the shell blocks have, without redirections."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    words = [shlex.split(re.split(r" [<>] ", line)[0], comments=True) for line in lines]
+    return [command for command in words if command and command[0] == "python"]
+
+
+PARSERS = {
+    "scripts/run_strategy.py": "scripts.run_strategy",
+    "scripts/compare_strategies.py": "scripts.compare_strategies",
+    "scripts/reproduce.py": "scripts.reproduce",
+    "adaptsample": "adaptsample.__main__",
+}
+
+
+@pytest.mark.parametrize("command", _commands(), ids=" ".join)
+def test_every_command_is_one_that_its_program_takes(command: list[str]) -> None:
+    program, *options = [word for word in command[1:] if word != "-m"]
+    if program in PARSERS:
+        import_module(PARSERS[program])._parser().parse_args(options)
+    else:
+        assert program == "scripts/report.py"
+        assert len(options) == 1
