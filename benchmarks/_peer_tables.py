@@ -157,16 +157,28 @@ def peer_wins(field: Field, sizes: Sequence[int]) -> str:
 
 
 def ratio_table(field: Field, sizes: Sequence[int]) -> str:
-    """Return geometric means by kind and size, for each of ours and for the best of them."""
+    """Return geometric means by kind and size, for each of ours and for the best of them.
+
+    A mean over fewer functions than the row has says of how many: it is of others than its
+    neighbours.
+    """
     rows = []
     for kind, problems in field.kinds.items():
         for n in sizes:
-            found = [field.mean_ratio(problems, n, name) for name in field.of_ours()]
-            best = field.mean_ratio(problems, n)
-            counted = sum(not isnan(field.ratio(problem, n)) for problem in problems)
-            if counted:
-                rows.append([f"{kind} ({counted})", str(n), *map(told, found), told(best)])
+            all_of_them = _count(field, problems, n)
+            found = []
+            for name in field.of_ours():
+                counted = _count(field, problems, n, name)
+                mean = told(field.mean_ratio(problems, n, name))
+                found.append(f"{mean} (of {counted})" if 0 < counted < all_of_them else mean)
+            if all_of_them:
+                best = told(field.mean_ratio(problems, n))
+                rows.append([f"{kind} ({all_of_them})", str(n), *found, best])
     return markdown(["functions", "N", *field.of_ours(), "the best of ours"], rows)
+
+
+def _count(field: Field, problems: Iterable[str], n: int, name: str | None = None) -> int:
+    return sum(not isnan(field.ratio(problem, n, name)) for problem in problems)
 
 
 def duel_rows(field: Field, sizes: Sequence[int]) -> str:

@@ -50,6 +50,19 @@ def test_ratios_are_those_planted_and_rounding_is_a_draw(field: Field) -> None:
     assert "| smooth (1) | 60 | 2.00 | 2.00 |" in ratio_table(field, (60, 100))
 
 
+def test_a_mean_over_fewer_functions_says_of_how_many() -> None:
+    cells = [
+        _cell("peak", "us + sobol", us=[(60, 0.1)]),
+        _cell("peak", "us + other", other=[(60, 0.02)]),
+        _cell("peak", "a", a=[(60, 0.1)]),
+        _cell("sine_ridge", "us + sobol", us=[(60, 0.1)]),
+        _cell("sine_ridge", "a", a=[(60, 0.1)]),
+    ]
+    field = Field.of(cells, KINDS, fixed="us", is_ours=lambda method: " + " in method)
+    assert field.of_ours() == ["other", "us"]
+    assert "| creased (2) | 60 | 0.20 (of 1) | 1.00 | 0.45 |" in ratio_table(field, (60,))
+
+
 def test_where_a_peer_wins_is_named(field: Field) -> None:
     told = peer_wins(field, (60, 100))
     assert told == "- franke at 60: a has 0.20, we have 0.40 (2.00 times)\n"
