@@ -1,8 +1,6 @@
 """The command line that benchmarks share: which jobs, how many at a time, where the page goes."""
 
 import argparse
-import shlex
-import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -47,14 +45,16 @@ class Benchmark:
         add("--resume", action="store_true", help="keep the cells that are there")
         add("--quick", action="store_true", help="small sizes, to see that it works")
         add("--out", type=Path, help="folder of the page (default: results)")
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        options = parser.parse_args(given)
+        options = parser.parse_args(None if arguments is None else list(arguments))
         quick: bool = options.quick
         out = options.out or Path(tempfile.mkdtemp() if quick else "results")
-        due = self.jobs(options.seeds or self.seeds[quick], quick)
-        due = [job for job in due if all(text in str(job) for text in options.only)]
-        command = shlex.join(["python", f"benchmarks/{self.name}.py", *given])
-        text = ""
+        seeds = options.seeds or self.seeds[quick]
+        wanted = self.jobs(seeds, quick)
+        due = [job for job in wanted if all(text in str(job) for text in options.only)]
+        # of the whole page, however many calls it took to make it
+        command = f"python benchmarks/{self.name}.py"
+        command += f" --seeds {seeds}" * (seeds != self.seeds[quick]) + " --quick" * quick
+        text, known = "", set(wanted)
         for cells in run_jobs(
             due,
             self.measure[quick],
@@ -63,7 +63,10 @@ class Benchmark:
             resume=options.resume,
             alone=self.alone and not quick,
         ):
-            if any("failure" not in cell for cell in cells):
-                text = self.page(cells, command, quick)
+            shown = [cell for cell in cells if Job.of(cell) in known]
+            if any("failure" not in cell for cell in shown):
+                text = self.page(shown, command, quick)
+                if len(shown) < len(wanted):
+                    text += f"\nUnfinished: {len(shown)} of {len(wanted)} runs. --resume goes on.\n"
                 (out / f"{self.name}.md").write_text(text)
         print(text)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, final
 
@@ -24,6 +24,7 @@ from adaptsample.metrics import errors, reference_set
 from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.protocol import Oracle, Stochastic, SupportsExact
 from adaptsample.problems import PROBLEMS
+from adaptsample.provenance import commit
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.auto import NETWORKS, Auto
 from adaptsample.surrogates.committee import Committee
@@ -60,6 +61,11 @@ class Job:
 
     def __str__(self) -> str:
         return f"{self.problem} {self.method} N={self.n} {self.design} seed={self.seed}"
+
+    @classmethod
+    def of(cls, cell: Cell) -> "Job":
+        """Return the job that a cell is of."""
+        return cls(**{field.name: cell[field.name] for field in fields(cls)})
 
 
 def oracle(name: str) -> Oracle:
@@ -188,8 +194,8 @@ def run_jobs(
     """
     cells: list[Cell] = json.loads(store.read_text()) if resume and store.exists() else []
     cells = [cell for cell in cells if "failure" not in cell]
-    names = [f.name for f in Job.__dataclass_fields__.values()]
-    done = {Job(**{name: cell[name] for name in names}) for cell in cells}
+    done = set(map(Job.of, cells))
+    stamp = {"commit": (commit() or "unknown")[:9]}
     due = [job for job in jobs if job not in done]
     start = time.monotonic()
     # one thread a process; "spawn", because a fork of a process with threads may hang
@@ -197,7 +203,7 @@ def run_jobs(
     with ThreadPoolExecutor(workers) if alone else _processes(workers) as pool:
         futures = {pool.submit(_alone if alone else _attempt, measure, job): job for job in due}
         for number, future in enumerate(as_completed(futures), start=1):
-            cells.append(asdict(futures[future]) | future.result())
+            cells.append(asdict(futures[future]) | future.result() | stamp)
             _save(cells, store)
             left = (time.monotonic() - start) / number * (len(due) - number)
             print(

@@ -2,7 +2,7 @@
 
 import os
 import platform
-import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any, Final, final
 
 from adaptsample.problems import PROBLEMS
+from adaptsample.provenance import commit
 from benchmarks._jobs import Cell
 from benchmarks._variants import VARIANTS
 
@@ -36,23 +37,19 @@ def page(title: str, table: Callable[[list[Cell]], str], cells: list[Cell], comm
     )
 
 
-def machine(*others: str) -> str:
-    """Return versions (of other packages, too), commit and machine in a line."""
+def machine(*others: str, cells: Iterable[Cell] = ()) -> str:
+    """Return versions (of other packages, too), commit (of each cell) and machine in a line."""
     found = [f"python {platform.python_version()}"]
     for name in (*PACKAGES, *others):
         try:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             found.append(f"no {name}")
-    described = subprocess.run(  # noqa: S603  # fixed arguments, no shell
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    commit = described.stdout.strip() or "unknown"
+    counts = Counter(cell.get("commit", "that was not kept") for cell in cells)
+    made = [f"commit {made} ({n} results)" for made, n in counts.most_common()]
+    made = made or [f"commit {(commit() or 'unknown')[:9]}"]
     cores = f"{os.cpu_count()} cores, one thread a process"
-    return f"{', '.join(found)}; commit {commit}; {_processor()}, {cores}"
+    return f"{', '.join(found)}; {', '.join(made)}; {_processor()}, {cores}"
 
 
 def _processor() -> str:

@@ -123,7 +123,7 @@ def page(cells: Sequence[Cell], command: str) -> str:
             _curves(usual),
             _weights(other),
             "".join(failed),
-            f"{machine()}\n",
+            f"{machine(cells=cells)}\n",
         ]
     )
 

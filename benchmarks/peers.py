@@ -215,7 +215,7 @@ def page(cells: Sequence[Cell], command: str, *, quick: bool) -> str:
         "## What has no result, or not all\n",
         missing(cells),
         _HOW,
-        f"{machine(*_PACKAGES)}\n",
+        f"{machine(*_PACKAGES, cells=cells)}\n",
     ]
     return "\n".join(parts)
 

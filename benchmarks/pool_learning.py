@@ -221,7 +221,7 @@ def page(cells: Sequence[Cell], command: str) -> str:
             "`wine` is alcohol from twelve measurements, and `breast_cancer` the mean fractal "
             "dimension from nine.\n",
             "".join(lines),
-            f"{machine('bmdal_reg', 'scikit-learn')}\n",
+            f"{machine('bmdal_reg', 'scikit-learn', cells=cells)}\n",
         ]
     )
 
