@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptsample.campaign import Outcome
+from adaptsample.comparison.curves import ERROR_NAMES, Measure
 from adaptsample.experiment import Experiment
 
 
@@ -19,8 +20,9 @@ from adaptsample.experiment import Experiment
 class Board:
     """Shows a campaign while it runs, where somebody watches; a context manager."""
 
-    def __init__(self, experiments: Sequence[Experiment]) -> None:
+    def __init__(self, experiments: Sequence[Experiment], *, measure: Measure = "mae") -> None:
         """Expect these experiments."""
+        self._measure = measure
         console = Console(stderr=True)
         self._expected: dict[tuple[str, str], int] = {}
         for experiment in experiments:
@@ -38,7 +40,7 @@ class Board:
         self._made += outcome.seconds > 0
         self._failed += bool(outcome.failure)
         if outcome.errors:
-            self._errors[_place(outcome.experiment)].append(outcome.errors["mae"])
+            self._errors[_place(outcome.experiment)].append(outcome.errors[self._measure])
         if self._is_watched:
             self._live.update(self._drawn(), refresh=True)
 
@@ -61,7 +63,7 @@ class Board:
         table.add_column("oracle")
         table.add_column("surrogate, strategy")
         table.add_column("runs", justify="right")
-        table.add_column("grid MAE", justify="right")
+        table.add_column(ERROR_NAMES[self._measure], justify="right")
         for (oracle, rival), errors in self._errors.items():
             mean = (
                 f"{exp(sum(log(max(e, 1e-300)) for e in errors) / len(errors)):.1e}"

@@ -55,8 +55,8 @@ def state_of(experiment: Experiment, out: Path) -> State:
         return "damaged"
     if difference := recorded.difference(experiment.sampler().specification()):
         raise LedgerError(
-            f"{path} holds another run: {difference}; choose another folder with --out, "
-            "or remove it"
+            f"{path} holds another run: {difference}; set it as it is there, choose another "
+            "folder with --out, or remove it"
         )
     if recorded.end is None:
         return "due"
@@ -112,4 +112,7 @@ def _perform(experiment: Experiment, out: Path) -> Outcome:
         run = experiment.run(out, existing="resume")
     except (RunFailedError, LedgerError) as error:
         return Outcome(experiment, {}, time.monotonic() - begun, failure=str(error))
+    except Exception as error:  # a strategy or a surrogate of somebody's may raise anything
+        told = f"{type(error).__name__}: {error}"
+        return Outcome(experiment, {}, time.monotonic() - begun, failure=told)
     return Outcome(experiment, dict(run.errors), time.monotonic() - begun)

@@ -87,6 +87,7 @@ _HEADING: Final = (
     "function",
     "price of a gradient",
     "total",
+    "seeds",
     "values only",
     "all gradients",
     "worth_it",
@@ -101,12 +102,12 @@ def page(cells: Sequence[Cell], command: str) -> str:
               if "failure" in c]  # fmt: skip
     usual = [cell for cell in good if cell["surrogate"] != SURROGATES[1]]
     other = [c for c in good if c["surrogate"] == SURROGATES[1] or c["buyer"] == "values"]
+    usual = [c for (_,), some in groups(usual, "problem").items() for c in _whole(some)]
     rows, verdicts = [], []
     for (problem,), some in groups(usual, "problem").items():
         found = _ratios(some)
         rows += _rows(problem, some, found)
         verdicts.append(_verdict(problem, found))
-    seeds = len({cell["seed"] for cell in good})
     return "\n".join(
         [
             "# What a gradient is worth\n",
@@ -115,7 +116,7 @@ def page(cells: Sequence[Cell], command: str) -> str:
             "".join(verdicts),
             "## Final errors at the same total price\n",
             "Root mean square errors on the reference set in spreads, geometric means over "
-            f"{seeds} seeds, in brackets what they are of the error with values only (paired, the "
+            "seeds, in brackets what they are of the error with values only (paired, the "
             "least and the largest ratio after it). The initial design has values only, and is "
             "charged. A price of d is that of forward differences.\n",
             markdown(_HEADING, rows),
@@ -126,6 +127,16 @@ def page(cells: Sequence[Cell], command: str) -> str:
             f"{machine(cells=cells)}\n",
         ]
     )
+
+
+def _whole(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return those with the seeds for which all there is was measured, for means to be of these."""
+    wanted = {cell["method"] for cell in cells}
+    made = {
+        seed: {cell["method"] for cell in some} for (seed,), some in groups(cells, "seed").items()
+    }
+    whole = [cell for cell in cells if made[cell["seed"]] == wanted]
+    return whole or cells
 
 
 def _ratios(cells: Sequence[Cell]) -> dict[tuple[str, float], list[float]]:
@@ -153,7 +164,7 @@ def _rows(
     total = max(cell["curve"][-1][0] for cell in cells)
     rows = []
     for price in sorted({price for _, price in found}):
-        row = [problem, f"{price:g}", f"{total:g}", number(_mean(values))]
+        row = [problem, f"{price:g}", f"{total:g}", str(len(values)), number(_mean(values))]
         for buyer in ("all", "worth_it"):
             some, ratios = table.get((buyer, price), []), found.get((buyer, price), [])
             if ratios:
@@ -176,12 +187,13 @@ def _verdict(problem: str, found: Mapping[tuple[str, float], Sequence[float]]) -
         if not means:
             continue
         name = {"all": "all gradients", "worth_it": "`worth_it`"}[buyer]
-        free = means.get(0.0, 1.0)
+        free, most = means.get(0.0, 1.0), max(found.get((buyer, 0.0), [1.0]))
         worse = "never worse" if free <= TIE else f"WORSE, {number(free)} times the error,"
         paying = [f"{p:g}" for p, ratio in means.items() if ratio < 1 / TIE]
         stops = [f"{p:g}" for p, ratio in means.items() if ratio > TIE]
         told = f"pays at {', '.join(paying) or 'no price'}, costs at {', '.join(stops) or 'none'}"
-        lines.append(f"- {problem}, {name}: {worse} at price 0; {told}\n")
+        free_told = f"{worse} at price 0 (the largest ratio is {number(most)})"
+        lines.append(f"- {problem}, {name}: {free_told}; {told}\n")
     return "".join(lines)
 
 

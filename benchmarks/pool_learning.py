@@ -179,7 +179,7 @@ def _point(table: Pool, model: Any, n: int) -> tuple[int, float]:
 
 def page(cells: Sequence[Cell], command: str) -> str:
     """Return Markdown."""
-    good = [cell for cell in cells if "failure" not in cell]
+    good = _whole([cell for cell in cells if "failure" not in cell])
     tables = [name for name in TABLES if any(c["problem"] == name for c in good)]
     methods = list(dict.fromkeys(cell["method"] for cell in good))
     found = {method: _differences(good, method) for method in methods}
@@ -211,6 +211,7 @@ def page(cells: Sequence[Cell], command: str) -> str:
             "derivatives by the parameters, sketched to 512). `max_std` asks a committee of three "
             "such networks, which chooses but does not predict.\n",
             markdown(["", "mean", "standard error", "RMSE / random's", *tables], rows),
+            _ahead(ranked),
             _beside(found, tables),
             "## The tables\n",
             markdown(
@@ -223,6 +224,27 @@ def page(cells: Sequence[Cell], command: str) -> str:
             "".join(lines),
             f"{machine('bmdal_reg', 'scikit-learn', cells=cells)}\n",
         ]
+    )
+
+
+def _whole(cells: Sequence[Cell]) -> Sequence[Cell]:
+    """Return those of the tables and seeds that all methods have, for means to be of these."""
+    methods = {cell["method"] for cell in cells}
+    made = groups(cells, "problem", "seed")
+    whole = [c for some in made.values() if {c["method"] for c in some} == methods for c in some]
+    return whole or cells
+
+
+def _ahead(ranked: Sequence[str]) -> str:
+    """Say who is ahead of whom."""
+    theirs = [method for method in ranked if method.startswith(THEIRS)]
+    ours = [method for method in ranked if method not in theirs and method != "random"]
+    if not ours or not theirs:
+        return ""
+    first = min(ours[0], theirs[0], key=ranked.index)
+    return (
+        f"The best of ours is `{ours[0]}`, that of bmdal_reg `{theirs[0].removeprefix(THEIRS)}`; "
+        f"`{first}` is ahead. The standard errors say how much that is worth.\n"
     )
 
 

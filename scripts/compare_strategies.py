@@ -5,19 +5,23 @@ were made elsewhere can be put beside one's own with --from.
 """
 
 import argparse
+import math
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final, get_args
+from typing import Any, final, get_args
 
 from rich.console import Console
 
 from adaptsample.board import Board
 from adaptsample.campaign import run_all
+from adaptsample.comparison.animation import Format, check_format
+from adaptsample.comparison.commands import strategy_names
 from adaptsample.comparison.curves import Measure, read_curves
+from adaptsample.comparison.merging import comparable
 from adaptsample.comparison.page import write_comparison
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.domain import parse_bounds
@@ -26,8 +30,13 @@ from adaptsample.experiment import Experiment
 from adaptsample.oracles import ExpressionOracle, Oracle
 from adaptsample.problems import problem
 from adaptsample.registry import make_strategy, make_surrogate
+from adaptsample.strategy import Strategy
 
 ALWAYS = ("random", "sobol")
+_OF_RUNS = (
+    *("oracle", "expr", "bound", "strategy", "surrogate", "seeds"),
+    *("budget", "n_initial", "batch_size", "scheduler", "quick"),
+)
 
 EXAMPLES = """\
 examples:
@@ -40,7 +49,8 @@ examples:
   %(prog)s --strategy topk --executor dask --scheduler tcp://host:8786
       on a cluster: each run is a task of its own
   %(prog)s --from results --from colleague/results --out both
-      runs that are there already, anyone's; nothing is run
+      runs that are there already, anyone's; nothing is run. The same run in both counts once,
+      runs of one name that are not of one thing are numbered and told
   %(prog)s --quick
       a small comparison, to see what comes out
 
@@ -55,10 +65,11 @@ exit status: 0 done, 1 some runs failed, 2 wrong use, 130 interrupted (repeat th
 @final
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run, from the options."""
+    """What is to be run and compared, from the options."""
 
     experiments: tuple[Experiment, ...]
-    folders: tuple[Path, ...]
+    sources: tuple[Path, ...]
+    baseline: str
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -145,9 +156,19 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--error", choices=get_args(Measure), default="mae", help="which grid error (default: mae)"
     )
+    result.add_argument(
+        "--at",
+        type=float,
+        metavar="EVALUATIONS",
+        help="compare errors at so many (default: the most that more than half of the runs reach)",
+    )
     result.add_argument("--target", type=float, help="an error to count evaluations to")
     result.add_argument(
-        "--animate", action="store_true", help="draw a GIF of each rival's first run"
+        "--animate",
+        nargs="?",
+        const="gif",
+        choices=get_args(Format),
+        help="draw each rival's first run as a moving picture (default: gif; mp4 needs ffmpeg)",
     )
     result.add_argument(
         "--quick", action="store_true", help="2 seeds, 30 evaluations, the surrogate polynomial"
@@ -155,25 +176,47 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plan(options: argparse.Namespace) -> Plan:
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that mean nothing, or nothing together."""
+    for name in ("budget", "target", "at"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"--{name} must be a positive number, got {value:g}")
+    if options.animate:
+        check_format(options.animate)
     if options.sources:
         for folder in options.sources:
             if not folder.is_dir():
                 raise ValueError(f"--from {folder} is no folder")
-        return Plan((), tuple(options.sources))
+        for name in _OF_RUNS:
+            if getattr(options, name):
+                option = name.replace("_", "-")
+                raise ValueError(f"--{option} is for runs, and with --from nothing is run")
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    _check(options)
+    if options.sources:
+        return Plan((), tuple(options.sources), options.baseline)
     seeds = options.seeds if options.seeds is not None else 2 if options.quick else 10
     budget = options.budget if options.budget is not None else 30.0 if options.quick else 200.0
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
     batch_size = max(1, int(budget / 6)) if options.batch_size is None else options.batch_size
-    if options.baseline not in {*ALWAYS, *options.strategy}:
+    named = options.surrogate or (["polynomial"] if options.quick else ["mlp"])
+    surrogates = {text: make_surrogate(text) for text in named}
+    strategies: dict[str, Strategy[Any]] = {}
+    for text in [*ALWAYS, *(options.strategy or ["topk"])]:
+        strategy = make_strategy(text)
+        if strategy not in strategies.values():  # "topk" and "topk()" are one
+            strategies[text] = strategy
+    wanted = make_strategy(options.baseline)
+    same = [text for text, s in strategies.items() if text == options.baseline or s == wanted]
+    if not same:
         raise ValueError(
             f"no run will use the strategy {options.baseline!r}, the baseline; "
             f"give --strategy {options.baseline} too"
         )
-    named = options.surrogate or (["polynomial"] if options.quick else ["mlp"])
-    surrogates = {text: make_surrogate(text) for text in named}
-    strategies = {text: make_strategy(text) for text in [*ALWAYS, *(options.strategy or ["topk"])]}
     experiments = tuple(
         Experiment(
             oracle=oracle,
@@ -194,8 +237,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
     for experiment in experiments:
         experiment.sampler()  # refuses what cannot be run, before anything is
-    folders = {e.run_file(options.out).parent: None for e in experiments}
-    return Plan(experiments, tuple(folders))
+    return Plan(experiments, (), same[0])
 
 
 def _oracles(options: argparse.Namespace) -> list[tuple[str, Oracle]]:
@@ -217,7 +259,7 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     places = open_executor(options.executor, options.workers, scheduler=options.scheduler)
     if not plan.experiments:
         return 0
-    with places as executor, Board(plan.experiments) as board:
+    with places as executor, Board(plan.experiments, measure=options.error) as board:
         for outcome in run_all(plan.experiments, options.out, executor=executor):
             board.add(outcome)
             if outcome.failure:
@@ -229,15 +271,19 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
 
 def _report(plan: Plan, options: argparse.Namespace, *, command: str) -> None:
     """Print the tables, and write them and the pictures."""
-    curves, left_out = read_curves(plan.folders, measure=options.error)
+    files = [e.run_file(options.out) for e in plan.experiments]
+    found, left_out = read_curves(
+        plan.sources or [file for file in files if file.exists()], measure=options.error
+    )
+    curves, notes = comparable(found)
     written = write_comparison(
-        Comparison(tuple(curves)),
+        Comparison(tuple(curves), at=options.at),
         options.out / "comparison",
         command=command,
-        baseline=options.baseline,
+        baseline=strategy_names(plan.baseline),
         measure=options.error,
         target=options.target,
-        left_out=left_out,
+        notes=[*notes, *(f"left out: {text}" for text in left_out)],
         animated=options.animate,
     )
     console = Console() if sys.stdout.isatty() else Console(width=240)

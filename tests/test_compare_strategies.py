@@ -1,6 +1,7 @@
 """scripts/compare_strategies.py, as it is called."""
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,17 @@ from adaptsample.comparison.summaries import baseline_of
 from adaptsample.comparison.tables import Table
 from scripts.compare_strategies import main
 
+WRONG = """
+from dataclasses import dataclass
+from typing import final
+from adaptsample.strategy import Strategy
+
+@final
+@dataclass(frozen=True)
+class Wrong(Strategy):
+    def propose(self, state, n, *, generator):
+        raise ZeroDivisionError("no")
+"""
 FAST = ("--surrogate", "polynomial", "--budget", "14", "--n-initial", "8", "--workers", "1")
 
 
@@ -45,9 +57,12 @@ def test_random_and_sobol_take_part_unasked(run: Any, tmp_path: Path) -> None:
     assert all(row["seeds"] == "2" and row["evaluations"] == "14" for row in rows)
     page = (folder / "README.md").read_text()
     assert "python scripts/compare_strategies.py --strategy topk --oracle runge" in page
-    assert (folder / "overview.tex").read_text().startswith(r"\begin{tabular}{lrrrr}")
+    assert (folder / "overview.tex").read_text().startswith(r"\begin{tabular}{lrrrrrr}")
+    for row in rows:
+        assert float(row["error_low"]) <= float(row["error"]) <= float(row["error_high"])
     assert "polynomial-topk" in out
-    for name in ("curves", "profiles", "ranks", "points-runge"):
+    assert not (folder / "ranks.png").exists()  # of one oracle they say nothing
+    for name in ("curves", "profiles", "points-runge"):
         assert f"({name}.png)" in page
         with Image.open(folder / f"{name}.png") as picture:
             assert min(picture.size) > 200
@@ -82,6 +97,7 @@ def test_what_was_left_out_or_unfair_is_told(run: Any, tmp_path: Path) -> None:
     broken.parent.mkdir()
     broken.write_text("nothing\n")
     _, _, err = run("--from", str(tmp_path))
+    assert run("--from", str(tmp_path), "--from", f"{tmp_path}/runge")[0] == 0
     assert f"left out: {broken} is no run file" in err.replace(f"{broken}: ", "", 1)
 
 
@@ -96,6 +112,10 @@ def test_what_was_left_out_or_unfair_is_told(run: Any, tmp_path: Path) -> None:
         (("--strategy", "query_by_committee"), "committee()"),
         (("--from", "nowhere"), "is no folder"),
         (("--baseline", "lcmd"), "no run will use the strategy 'lcmd'"),
+        (("--budget", "inf"), "--budget must be a positive number, got inf"),
+        (("--target", "nan"), "--target must be a positive number, got nan"),
+        (("--at", "-1"), "--at must be a positive number, got -1"),
+        (("--from", "."), "--oracle is for runs, and with --from nothing is run"),
     ],
 )
 def test_wrong_use_is_told_before_anything_is_paid(
@@ -106,6 +126,43 @@ def test_wrong_use_is_told_before_anything_is_paid(
     assert status == 2
     assert message in err
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_a_baseline_may_have_settings(run: Any, tmp_path: Path) -> None:
+    typed = ("topk(n_candidates=50)", "topk( n_candidates = 50 )")
+    strategies = [word for text in (*typed, "topk", "topk()") for word in ("--strategy", text)]
+    status, out, _ = run(
+        *("--oracle", "runge", *strategies, "--baseline", typed[1], "--seeds", "1", *FAST)
+    )
+    assert status == 0
+    assert len(list(tmp_path.rglob("seed-*.jsonl"))) == 4  # random, sobol, topk with and without
+    assert "error / topk(n_candidates=50)'s" in out
+    status, _, _ = run("--from", str(tmp_path), "--baseline", typed[1])
+    assert status == 0
+
+
+def test_fewer_seeds_are_compared_than_are_there(run: Any, tmp_path: Path) -> None:
+    assert run("--oracle", "runge", "--seeds", "2", *FAST)[0] == 0
+    assert run("--oracle", "runge", "--seeds", "1", *FAST)[0] == 0
+    with (tmp_path / "comparison" / "by-oracle.csv").open() as file:
+        assert {row["seeds"] for row in csv.DictReader(file)} == {"1"}
+
+
+def test_a_strategy_that_raises_fails_alone(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG)
+    wrong = f"{tmp_path / 'wrong.py'}:Wrong"
+    status, out, err = run("--oracle", "runge", "--strategy", wrong, "--seeds", "2", *FAST)
+    assert status == 1
+    assert "ZeroDivisionError: no" in err
+    assert "polynomial-sobol" in out
+    assert "stopped early with seed 0, 1" in err
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is not None, reason="ffmpeg is installed")
+def test_a_film_without_ffmpeg_is_refused_before_anything_is_paid(run: Any, tmp_path: Path) -> None:
+    status, _, err = run("--oracle", "runge", "--seeds", "1", *FAST, "--animate", "mp4")
+    assert (status, list(tmp_path.rglob("*.jsonl"))) == (2, [])
+    assert "needs ffmpeg" in err
 
 
 def test_the_quick_comparison_is_whole(run: Any, tmp_path: Path) -> None:
@@ -122,9 +179,9 @@ def test_help_teaches(run: Any) -> None:
 
 def test_the_baseline_has_the_same_surrogate() -> None:
     rivals = ["mlp-random", "auto-random", "auto-topk", "gp-topk"]
-    assert baseline_of("auto-topk", rivals, "random") == "auto-random"
-    assert baseline_of("gp-topk", rivals, "random") == "mlp-random"
-    assert baseline_of("gp-topk", rivals, "sobol") is None
+    assert baseline_of("auto-topk", rivals, ["random"]) == "auto-random"
+    assert baseline_of("gp-topk", rivals, ["other", "random"]) == "mlp-random"
+    assert baseline_of("gp-topk", rivals, ["sobol"]) is None
 
 
 def test_tables_are_escaped_for_where_they_go() -> None:

@@ -32,12 +32,16 @@ def test_the_page_says_where_gradients_pay() -> None:
         _cell("all", 0.0, 1e-3),
         _cell("all", 0.0, 4e-3, seed=1),
         _cell("all", 1.0, 2e-2),
+        _cell("all", 1.0, 8e-2, seed=1),
         _cell("worth_it", 0.0, 1.5e-2),
+        _cell("worth_it", 0.0, 6e-2, seed=1),
+        _cell("values", 0.0, 1e9, seed=2),  # without the others, it counts nowhere
         _cell("all", 0.0, 1e-4, surrogate=gradient_price.SURROGATES[1]),
     ]
     page = gradient_price.page([*cells, {**cells[0], "failure": "no"}], "command")
-    assert "- sin, all gradients: never worse at price 0; pays at 0, costs at 1" in page
-    assert "- sin, `worth_it`: WORSE, 1.50 times the error, at price 0; pays at no price" in page
+    free = "at price 0 (the largest ratio is"
+    assert f"- sin, all gradients: never worse {free} 0.10); pays at 0, costs at 1" in page
+    assert f"- sin, `worth_it`: WORSE, 1.50 times the error, {free} 1.50); pays at no" in page
     assert "2.0e-03 (1.0e-01; 1.0e-01..1.0e-01)" in page.replace("0.10", "1.0e-01")
     assert "| 50% |" in page
     assert "| sin | 1.0e-02 (1.0e-02..1.0e-02) |" in page

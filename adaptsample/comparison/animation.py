@@ -1,19 +1,43 @@
 """A run as a moving picture: a frame for each round."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
-from adaptsample.comparison.curves import SMALLEST_ERROR
+from adaptsample.comparison.curves import ERROR_NAMES, SMALLEST_ERROR, Measure
 from adaptsample.ledger import Recorded
 
+Format: TypeAlias = Literal["gif", "mp4"]
+
+_WRITERS: Mapping[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 _OLD, _NEW = "#999999", "#d55e00"
 
 
-def animate_run(recorded: Recorded, path: Path, *, title: str, frames_per_second: int = 3) -> None:
+def check_format(ending: str) -> None:
+    """Refuse what no animation can be written as.
+
+    Raises:
+        ValueError: neither gif nor mp4, or mp4 without ffmpeg.
+    """
+    if f".{ending}" not in _WRITERS:
+        raise ValueError(f"an animation is a .gif or an .mp4, not {ending!r}")
+    if ending == "mp4" and shutil.which("ffmpeg") is None:
+        raise ValueError("an .mp4 needs ffmpeg, which is not installed; a .gif needs nothing")
+
+
+def animate_run(
+    recorded: Recorded,
+    path: Path,
+    *,
+    title: str,
+    measure: Measure = "mae",
+    frames_per_second: int = 3,
+) -> None:
     """Draw the points that were asked, round after round, and the error as it falls.
 
     Args:
@@ -21,14 +45,13 @@ def animate_run(recorded: Recorded, path: Path, *, title: str, frames_per_second
             drawn with their values.
         path: of the picture; .gif, or .mp4 where ffmpeg is installed.
         title: a line above it.
+        measure: which error falls.
         frames_per_second: one for each round.
 
     Raises:
-        ValueError: another ending, or nothing was evaluated.
+        ValueError: another ending, an .mp4 without ffmpeg, or nothing was evaluated.
     """
-    writers: dict[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
-    if path.suffix not in writers:
-        raise ValueError(f"an animation is a .gif or an .mp4, got {path.name!r}")
+    check_format(path.suffix.removeprefix("."))
     good = [e for e in recorded.evaluations if e["y"] is not None]
     if not good:
         raise ValueError(f"{recorded.path} has no evaluations to show")
@@ -52,8 +75,8 @@ def animate_run(recorded: Recorded, path: Path, *, title: str, frames_per_second
     (line,) = fall.plot([], [], "o-", color=_NEW, markersize=4)
     if measured:
         spent = [r["n_evaluations"] for r in measured]
-        errors = [max(r["errors"]["mae"], SMALLEST_ERROR) for r in measured]
-        fall.set(yscale="log", xlabel="evaluations", ylabel="grid MAE")
+        errors = [max(r["errors"][measure], SMALLEST_ERROR) for r in measured]
+        fall.set(yscale="log", xlabel="evaluations", ylabel=ERROR_NAMES[measure])
         fall.set(xlim=(0, 1.05 * spent[-1]), ylim=(min(errors) / 2, max(errors) * 2))
         fall.grid(visible=True, alpha=0.25)
     else:
@@ -71,4 +94,4 @@ def animate_run(recorded: Recorded, path: Path, *, title: str, frames_per_second
         return [old, new, line]
 
     animation = FuncAnimation(figure, draw, frames=int(rounds.max()) + 1)
-    animation.save(path, writer=writers[path.suffix](fps=frames_per_second), dpi=90)
+    animation.save(path, writer=_WRITERS[path.suffix](fps=frames_per_second), dpi=90)

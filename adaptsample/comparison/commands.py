@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Any, Literal
 
@@ -72,6 +73,14 @@ def labels_of(recorded: Recorded) -> tuple[str, str]:
         bounds = {name: tuple(pair) for name, pair in recorded.spec["domain"].items()}
         folder = text if file_name(f"{kind} {text} {bounds}") == folder else folder
     return folder, run
+
+
+def strategy_names(text: str) -> list[str]:
+    """Return what a strategy that was typed may be called in names of rivals, as typed first."""
+    names = [text, file_name(text)]
+    with suppress(ValueError):  # it may be the name of a folder
+        names.append(label(make_strategy(text)))
+    return list(dict.fromkeys(names))
 
 
 def _texts(spec: Record) -> Iterator[tuple[str, str]]:

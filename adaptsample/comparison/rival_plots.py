@@ -3,9 +3,10 @@
 Rivals keep their colour, line and marker in all pictures; see `styles`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +20,15 @@ from adaptsample.comparison.styles import styles_of
 from adaptsample.ledger import Recorded
 
 _ROUND_COLOURS = "plasma"  # perceptually even, readable in grey
+_MOST_BANDS = 6
+"""More of them hide one another."""
 
 
 def plot_curves(comparison: Comparison, path: Path, *, error: str = "grid MAE") -> None:
     """Draw error against evaluations, a panel for each oracle.
 
-    A line is the geometric mean over seeds; the band holds the middle half of the runs.
+    A line is the median over seeds; the band, where rivals are few, holds the middle half of the
+    runs. Both end where the first of a rival's runs does.
 
     Args:
         comparison: of all runs.
@@ -34,7 +38,8 @@ def plot_curves(comparison: Comparison, path: Path, *, error: str = "grid MAE") 
     styles = styles_of(comparison.rivals)
     n_columns = min(3, len(comparison.oracles))
     n_rows = ceil(len(comparison.oracles) / n_columns)
-    size = (5.2 * n_columns + 1.0, 3.8 * n_rows + 0.3 * ceil(len(styles) / 3))
+    size = (5.2 * n_columns + 1.0, 3.8 * n_rows + 0.3 * ceil(len(styles) / 3) + 0.3)
+    has_bands = len(styles) <= _MOST_BANDS
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axes in panels[len(comparison.oracles) :]:
@@ -44,24 +49,27 @@ def plot_curves(comparison: Comparison, path: Path, *, error: str = "grid MAE") 
             curves = comparison.of(oracle, rival)
             if not curves:
                 continue
-            starts = max(c.evaluations[0] for c in curves)
-            spent = sorted({n for c in curves for n in c.evaluations if n >= starts})
+            first, last = max(c.evaluations[0] for c in curves), min(c.reach for c in curves)
+            spent = sorted({n for c in curves for n in c.evaluations if first <= n <= last})
             logs = np.log10([[c.at(n) for n in spent] for c in curves])
-            low, high = np.quantile(logs, [0.25, 0.75], axis=0)
+            low, middle, high = np.quantile(logs, [0.25, 0.5, 0.75], axis=0)
             axes.plot(
                 spent,
-                10 ** logs.mean(axis=0),
+                10**middle,
                 color=style.colour,
                 linestyle=style.line,
                 marker=style.marker,
                 markersize=4,
                 label=rival,
             )
-            axes.fill_between(spent, 10**low, 10**high, color=style.colour, alpha=0.15, lw=0)
+            if has_bands:
+                axes.fill_between(spent, 10**low, 10**high, color=style.colour, alpha=0.15, lw=0)
         axes.set(yscale="log", title=_plain(oracle), xlabel="evaluations", ylabel=error)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True, which="major", alpha=0.25)
-    _legend(figure, panels[0])
+    told = "lines: medians over seeds" + "; bands: the middle half of the runs" * has_bands
+    figure.suptitle(told, fontsize="medium")
+    _legend(figure, panels)
     figure.savefig(path, dpi=130)
 
 
@@ -72,7 +80,8 @@ def plot_profiles(
     styles = styles_of(comparison.rivals)
     figure = Figure(figsize=(5.2 * len(tolerances), 4.2), layout="constrained")
     panels = figure.subplots(1, len(tolerances), squeeze=False).ravel()
-    end = max(comparison.budgets[c.oracle] / (c.dimension + 1) for c in comparison.curves)
+    runs = comparison.compared.values()
+    end = max(comparison.budgets[c.oracle] / (c.dimension + 1) for c in runs)
     for axes, tolerance in zip(panels, tolerances, strict=True):
         for rival, style in styles.items():
             spent, share = comparison.profile(rival, tolerance)
@@ -90,22 +99,24 @@ def plot_profiles(
         axes.set(
             title=f"solved: {1 - tolerance:.4g} of the way to the best error",
             xlabel="evaluations / (variables + 1)",
-            ylabel="share of runs",
+            ylabel=f"share of {len(comparison.tried)} runs",
             ylim=(-0.02, 1.02),
         )
         axes.grid(visible=True, alpha=0.25)
-    _legend(figure, panels[0])
+    _legend(figure, panels)
     figure.savefig(path, dpi=130)
 
 
 def plot_ranks(comparison: Comparison, path: Path) -> None:
     """Draw the critical-difference diagram: rivals that a bar joins cannot be told apart.
 
+    It says little of fewer than three oracles.
+
     Raises:
         ValueError: there are no ranks; see `Comparison.ranks`.
     """
     ranks, styles = comparison.ranks, styles_of(comparison.rivals)
-    figure = Figure(figsize=(8.5, 1.6 + 0.3 * len(styles)), layout="constrained")
+    figure = Figure(figsize=(8.5, 1.9 + 0.3 * len(styles)), layout="constrained")
     axes = figure.subplots()
     critical_difference_diagram(
         ranks.mean,
@@ -115,8 +126,13 @@ def plot_ranks(comparison: Comparison, path: Path) -> None:
         color_palette={rival: style.colour for rival, style in styles.items()},
         label_props={"fontsize": 10},
     )
-    n = len(comparison.shared)
-    axes.set_title(f"mean rank over {n} oracle{'s' * (n != 1)}; 1 is the best", pad=18, fontsize=10)
+    axes.set_title(
+        f"mean rank over {len(comparison.shared)} oracles, 1 is the best; bars join rivals that "
+        f"Nemenyi's test\ncannot tell apart at {comparison.alpha:.0%}; all alike: "
+        f"p = {ranks.p_value:.2g} (Friedman)",
+        pad=18,
+        fontsize=10,
+    )
     figure.savefig(path, dpi=130)
 
 
@@ -155,10 +171,15 @@ def plot_points(records: Mapping[str, Recorded], path: Path, *, title: str) -> N
     figure.savefig(path, dpi=130)
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    labels = [_plain(label) for label in labels]
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+def _legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """Name all rivals below; none may be in each panel."""
+    found: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(map(_plain, labels), handles, strict=True))
+    figure.legend(
+        list(found.values()), list(found), loc="outside lower center", ncols=min(3, len(found))
+    )
 
 
 def _plain(text: str) -> str:

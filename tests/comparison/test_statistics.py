@@ -1,5 +1,6 @@
 """Statistics of comparisons against exact answers, and against simulated runs."""
 
+from dataclasses import replace
 from math import exp, inf, isnan, log10
 
 import numpy as np
@@ -9,12 +10,19 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
 from adaptsample.comparison.curves import Curve
+from adaptsample.comparison.fairness import doubts
 from adaptsample.comparison.statistics import Comparison, holm
 
 
 def _curve(rival: str, seed: int, *errors: float, oracle: str = "p", dimension: int = 1) -> Curve:
     spent = tuple(10.0 * (i + 1) for i in range(len(errors)))
     return Curve(oracle, rival, seed, spent, errors, dimension)
+
+
+def _stopped(curve: Curve, n: int) -> Curve:
+    return replace(
+        curve, evaluations=curve.evaluations[:n], errors=curve.errors[:n], is_finished=False
+    )
 
 
 def _usual(n_seeds: int = 10) -> Comparison:
@@ -106,17 +114,69 @@ def test_one_run_says_nothing_of_the_scatter() -> None:
     assert (found.value, found.low, found.high) == (pytest.approx(0.5), 0.0, inf)
 
 
-def test_runs_of_different_length_are_compared_where_all_have_been() -> None:
+def test_runs_of_different_length_are_compared_where_most_have_been() -> None:
     comparison = Comparison((_curve("a", 0, 1.0, 0.1, 0.01), _curve("b", 0, 1.0, 0.2)))
     assert comparison.budgets == {"p": 20}
     assert comparison.ratio("a", "b").value == pytest.approx(0.5)
-    assert "compared at 20 evaluations" in comparison.unfair[0]
+    assert doubts(comparison) == ["p: compared at 20 evaluations, though some runs have 30"]
+
+
+def test_a_short_run_does_not_make_all_others_short() -> None:
+    curves = [*_usual(4).curves, _curve("short", 0, 0.001), _curve("late", 0, 0.5, oracle="q")]
+    comparison = Comparison(tuple(curves))
+    assert comparison.budgets == {"p": 30, "q": 10}
+    assert comparison.final("p", "sobol").value == pytest.approx(0.01)
+    assert "short" not in comparison.rivals
+    assert doubts(comparison) == [
+        "p: 1 runs of short are left out, for they have from 10 to 10 evaluations, and 30 are "
+        "compared"
+    ]
+
+
+def test_one_can_say_where_to_compare() -> None:
+    comparison = Comparison(_usual(4).curves, at=25)
+    assert comparison.final("p", "sobol").value == pytest.approx(0.1)
+    assert "p: 4 runs of good were last measured at 20 evaluations" in doubts(comparison)
+    with pytest.raises(ValueError, match="no error is known at 31 evaluations; they are from 10"):
+        Comparison(_usual(4).curves, at=31)
+    with pytest.raises(ValueError, match="no error is known at 9"):
+        Comparison(_usual(4).curves, at=9)
+
+
+def test_a_run_that_ended_of_itself_is_compared_at_its_budget() -> None:
+    early = replace(_curve("a", 0, 1.0, 0.001), budget=30.0)
+    comparison = Comparison((early, _curve("b", 0, 1.0, 0.1, 0.01)))
+    assert comparison.budgets == {"p": 30}
+    assert comparison.ratio("a", "b").value == pytest.approx(0.1)
+    assert doubts(comparison) == []
+
+
+def test_to_stop_on_the_hard_seeds_is_no_merit() -> None:
+    """Where it is counted who arrives, who stopped has not; ranks are of seeds that all have."""
+    curves = [_curve("a", s, 1.0, 0.01 if s < 4 else 1.0) for s in range(6)]
+    curves += [_curve("b", s, 1.0, 0.02 if s < 4 else 0.5) for s in range(6)]
+    whole = Comparison(tuple(curves))
+    left = [_stopped(c, 1) if c.rival == "a" and c.seed >= 4 else c for c in curves]
+    left[0] = _stopped(left[0], 0)
+    comparison = Comparison(tuple(left))
+    assert comparison.budgets == whole.budgets
+    assert comparison.success_rate(0.1, "p", "a").value == pytest.approx(3 / 6)
+    assert comparison.evaluations_to(0.1, "p", "a").value == inf
+    assert comparison.profile("a", 0.5)[1].tolist() == pytest.approx([1 / 6, 2 / 6, 3 / 6])
+    assert comparison.seeds("p", "a", "b") == [1, 2, 3]
+    assert comparison.ranks.mean == {"a": 1.0, "b": 2.0}
+    assert doubts(comparison) == [
+        "p: a stopped early with seed 0, 4, 5; such runs are in no mean, and count as not arriving"
+    ]
 
 
 def test_other_first_points_are_told() -> None:
     curves = [Curve("p", r, s, (1.0,), (1.0,), 1, start) for r, s, start in (
         ("a", 0, "x"), ("b", 0, "x"), ("a", 4, "x"), ("b", 4, "y"))]  # fmt: skip
-    assert Comparison(tuple(curves)).unfair == ["p: initial designs differ for seed 4"]
+    assert doubts(Comparison(tuple(curves))) == ["p: initial designs differ for seed 4"]
+    later = replace(curves[0], evaluations=(2.0,))
+    curves = [replace(curve, budget=2.0) for curve in curves]
+    assert "p: runs begin with 1 and 2 evaluations" in doubts(Comparison((later, *curves[1:])))
 
 
 def test_the_area_gain_is_in_decades() -> None:
@@ -143,8 +203,25 @@ def test_the_success_rate_has_wilsons_interval() -> None:
     assert (rate.low, rate.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
 
 
+def test_an_error_that_rose_again_was_reached() -> None:
+    curves = [_curve("a", s, 1.0, 0.1, 1.0) for s in range(3)]
+    assert Comparison(tuple(curves)).success_rate(0.1, "p", "a").value == 1.0
+
+
+def test_half_way_between_two_runs_is_their_median() -> None:
+    curves = _curve("a", 0, 1.0, 0.1), _curve("a", 1, 1.0, 0.01)
+    assert Comparison(curves).evaluations_to(0.1, "p", "a").value == pytest.approx(17.5)
+
+
 def test_levels_are_those_of_the_baseline() -> None:
     assert _usual().levels("p", "sobol") == pytest.approx((0.1, 0.01, 0.005))
+
+
+@settings(deadline=None, derandomize=True)
+@given(errors=st.lists(st.floats(1e-12, 1e6), min_size=1, max_size=1))
+def test_a_baseline_reaches_its_own_error(errors: list[float]) -> None:
+    comparison = Comparison(tuple(_curve("a", s, e) for s, e in enumerate(errors)))
+    assert comparison.success_rate(comparison.levels("p", "a")[1], "p", "a").value == 1.0
 
 
 def test_a_run_that_is_there_twice_is_refused() -> None:
@@ -162,6 +239,28 @@ def test_wins_and_losses_are_told() -> None:
     assert comparison.verdicts("good", "random") == {"p": "win"}
     assert comparison.verdicts("bad", "random") == {"p": "loss"}
     assert comparison.verdicts("random", "random") == {"p": "tie"}
+
+
+def test_a_win_in_less_than_half_of_the_pairs_is_no_loss() -> None:
+    curves = [_curve("a", s, 1e-15 if s < 11 else 1e-5 * (1 + s)) for s in range(20)]
+    curves += [_curve("b", s, 1e-15 if s < 11 else 1e-3 * (1 + s)) for s in range(20)]
+    comparison = Comparison(tuple(curves))
+    assert comparison.verdicts("a", "b") == {"p": "win"}
+    assert comparison.verdicts("b", "a") == {"p": "loss"}
+
+
+def test_a_win_needs_as_many_seeds_as_is_told() -> None:
+    for n_oracles in (1, 3):
+        for spare in (-1, 0):
+            probe = [_curve(r, 0, 1.0, oracle=str(o)) for o in range(n_oracles) for r in "ab"]
+            n_seeds = Comparison(tuple(probe)).least_seeds + spare
+            curves = [
+                _curve(r, s, e * (1 + s), oracle=str(o))
+                for o in range(n_oracles) for s in range(n_seeds)
+                for r, e in (("a", 0.5 if o == 0 else 1.0), ("b", 1.0))
+            ]  # fmt: skip
+            verdict = Comparison(tuple(curves)).verdicts("a", "b")["0"]
+            assert verdict == ("tie" if spare else "win")
 
 
 def test_holm_rejects_in_steps() -> None:
@@ -203,14 +302,28 @@ def test_a_gain_of_a_fifth_is_found_with_twenty_seeds() -> None:
     assert found.count("loss") == 0
 
 
-def test_intervals_of_ratios_hold_the_truth() -> None:
+@pytest.mark.parametrize(("n_oracles", "n_seeds"), [(2, 20), (1, 3), (4, 3), (1, 9), (1, 10)])
+def test_intervals_of_ratios_hold_the_truth(n_oracles: int, n_seeds: int) -> None:
     rng = np.random.default_rng(2)
     n_held = 0
-    for _ in range(60):
-        found = _simulated(rng, n_oracles=2, n_seeds=20, gain=0.8, noise=0.3)
+    for _ in range(100):
+        found = _simulated(rng, n_oracles=n_oracles, n_seeds=n_seeds, gain=0.8, noise=0.3)
         ratio = found.ratio("other", "one")
         n_held += ratio.low <= 0.8 <= ratio.high
-    assert n_held >= 52
+    assert n_held >= 89
+
+
+@pytest.mark.parametrize("few", [2, 12])
+def test_an_interval_holds_its_estimate_whatever_the_numbers_of_seeds(few: int) -> None:
+    rng = np.random.default_rng(3)
+    curves = [
+        _curve(rival, seed, error * exp(rng.normal()), oracle=oracle)
+        for oracle, n, gain in (("p", 14, 0.3), ("q", few, 1.0))
+        for seed in range(n)
+        for rival, error in (("a", gain), ("b", 1.0))
+    ]
+    ratio = Comparison(tuple(curves)).ratio("a", "b")
+    assert ratio.low < ratio.value < ratio.high < inf
 
 
 def test_ranks_are_means_over_oracles() -> None:
