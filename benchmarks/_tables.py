@@ -45,7 +45,7 @@ def machine(*others: str, cells: Iterable[Cell] = ()) -> str:
             found.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             found.append(f"no {name}")
-    counts = Counter(cell.get("commit", "that was not kept") for cell in cells)
+    counts = Counter(cell.get("commit", "unknown") for cell in cells)
     made = [f"commit {made} ({n} results)" for made, n in counts.most_common()]
     made = made or [f"commit {(commit() or 'unknown')[:9]}"]
     cores = f"{os.cpu_count()} cores, one thread a process"
