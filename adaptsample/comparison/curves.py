@@ -177,7 +177,8 @@ def _task(spec: Mapping[str, Any]) -> str:
     oracle = spec["oracle"]
     if isinstance(oracle, Mapping) and oracle.get("seed") == spec["seed"]:
         oracle = {key: value for key, value in oracle.items() if key != "seed"}
-    return json.dumps({"oracle": oracle, "domain": spec["domain"]})
+    # the order of variables matters
+    return json.dumps({"oracle": oracle, "domain": list(spec["domain"].items())}, sort_keys=True)
 
 
 def _finite(budget: float | None) -> float:

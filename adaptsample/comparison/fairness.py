@@ -45,11 +45,11 @@ def _lengths(comparison: Comparison, oracle: str) -> Iterator[str]:
             left_out[curve.rival, curve.evaluations[0], curve.reach] += 1
     for (rival, last), count in early.items():
         if count:
-            yield f"{count} runs of {rival} were last measured at {last:g} evaluations"
+            yield f"last measured at {last:g} evaluations: {count} of {rival}"
     for (rival, first, end), count in left_out.items():
         yield (
-            f"{count} runs of {rival} are left out, for they have from {first:g} to {end:g} "
-            f"evaluations, and {n:g} are compared"
+            f"left out for having from {first:g} to {end:g} evaluations, where {n:g} are compared: "
+            f"{count} of {rival}"
         )
 
 

@@ -44,9 +44,10 @@ def _apart(
         new[called, original] = called
         for number, other in enumerate(others, start=2):
             new[called, other] = f"{called} ({number})"
+            difference = _difference(*(json.loads(text or "{}") for text in (original, other)))
             notes.append(
                 f"{called} ({number}), from {kinds[other].path}, is not {called} from "
-                f"{kinds[original].path}: {_difference(original, other)}"
+                f"{kinds[original].path}: {difference}"
             )
     renamed = (new[getattr(curve, name), getattr(curve, key)] for curve in curves)
     if name == "oracle":
@@ -56,11 +57,12 @@ def _apart(
     return [replace(curve, rival=called) for curve, called in zip(curves, renamed, strict=True)]
 
 
-def _difference(old: str, new: str) -> str:
-    """Say in what two objects of JSON differ first."""
-    before, after = json.loads(old or "{}"), json.loads(new or "{}")
-    key = next(k for k in {**after, **before} if before.get(k) != after.get(k))
-    return f"its {key} is {_short(after.get(key))}, not {_short(before.get(key))}"
+def _difference(old: Any, new: Any, where: str = "it") -> str:
+    """Say in what two values of JSON differ first."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        key = next(key for key in {**new, **old} if old.get(key) != new.get(key))
+        return _difference(old.get(key), new.get(key), f"{where}.{key}".removeprefix("it."))
+    return f"{where} is {_short(new)}, not {_short(old)}"
 
 
 def _short(value: Any) -> str:
@@ -83,7 +85,7 @@ def _once(curves: Sequence[Curve], notes: list[str]) -> list[Curve]:
         else:
             notes.append(f"{curve.path} is {other.path} with other errors; the second counts")
     if n_alike:
-        notes.append(f"{n_alike} runs are there twice, alike; each counts once")
+        notes.append(f"runs that are there twice, alike, and count once: {n_alike}")
     return list(kept.values())
 
 

@@ -129,15 +129,12 @@ def _pictures(
 
 
 def _records(comparison: Comparison, oracle: str) -> dict[str, Recorded]:
-    """Return each rival's first run on an oracle, and say of which seed where it is not the first.
-
-    Rivals that have it have the same first points in the picture.
-    """
+    """Return each rival's first run on an oracle; names tell seeds that are not the first."""
     records: dict[str, Recorded] = {}
     first = min(comparison.seeds(oracle))
-    for curve in (comparison.of(oracle, r)[0] for r in comparison.rivals if
-                  comparison.seeds(oracle, r)):  # fmt: skip
-        if curve.path is not None:
+    for rival in comparison.rivals:
+        curve = next(iter(comparison.of(oracle, rival)), None)
+        if curve is not None and curve.path is not None:
             told = "" if curve.seed == first else f", seed {curve.seed}"
             records[f"{curve.rival}{told}"] = read(curve.path)
     return records

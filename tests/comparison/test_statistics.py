@@ -128,15 +128,14 @@ def test_a_short_run_does_not_make_all_others_short() -> None:
     assert comparison.final("p", "sobol").value == pytest.approx(0.01)
     assert "short" not in comparison.rivals
     assert doubts(comparison) == [
-        "p: 1 runs of short are left out, for they have from 10 to 10 evaluations, and 30 are "
-        "compared"
+        "p: left out for having from 10 to 10 evaluations, where 30 are compared: 1 of short"
     ]
 
 
 def test_one_can_say_where_to_compare() -> None:
     comparison = Comparison(_usual(4).curves, at=25)
     assert comparison.final("p", "sobol").value == pytest.approx(0.1)
-    assert "p: 4 runs of good were last measured at 20 evaluations" in doubts(comparison)
+    assert "p: last measured at 20 evaluations: 4 of good" in doubts(comparison)
     with pytest.raises(ValueError, match="no error is known at 31 evaluations; they are from 10"):
         Comparison(_usual(4).curves, at=31)
     with pytest.raises(ValueError, match="no error is known at 9"):
