@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import final
 
 import rich.table
 
-from adaptsample.ledger import Recorded, read
+from adaptsample.comparison.commands import MALFORMED
+from adaptsample.ledger import LedgerError, Recorded, read
+
+_log = logging.getLogger(__name__)
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -101,9 +105,21 @@ class Row:
 
 
 def rows(folder: Path) -> list[Row]:
-    """Return a row for each run file below a folder, sorted by oracle, run and seed."""
-    found = [_row(read(path)) for path in folder.rglob("seed-*.jsonl")]
-    return sorted((row for row in found if row), key=lambda r: (r.oracle, r.run, r.seed))
+    """Return a row for each run file below a folder, sorted by oracle, run and seed.
+
+    Files that cannot be read are named in the log.
+    """
+    found = []
+    for path in folder.rglob("seed-*.jsonl"):
+        try:
+            row = _row(read(path))
+        except LedgerError as error:
+            _log.warning("no row: %s", error)
+        except MALFORMED as error:
+            _log.warning("no row: %s holds records that no run makes (%r)", path, error)
+        else:
+            found += [row] if row else []
+    return sorted(found, key=lambda r: (r.oracle, r.run, r.seed))
 
 
 def run_table(found: Sequence[Row]) -> Table:

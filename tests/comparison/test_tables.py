@@ -1,6 +1,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from adaptsample import Sampler
 from adaptsample.comparison.tables import rows, run_table
 from adaptsample.oracles import ExpressionOracle
@@ -32,6 +34,18 @@ def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1]))
     assert "15 (unfinished)" in run_table(rows(tmp_path)).markdown()
+
+
+def test_a_file_that_cannot_be_read_has_no_row_and_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "sin" / "plane-sobol" / "seed-000.jsonl"
+    _run(path)
+    (path.parent / "seed-001.jsonl").write_text("nothing\n")
+    lines = path.read_bytes().splitlines(keepends=True)
+    (path.parent / "seed-002.jsonl").write_bytes(b"".join(lines[1:]))  # no specification
+    assert [row.seed for row in rows(tmp_path)] == [0]
+    assert [str(n) in caplog.text for n in ("seed-000", "seed-001", "seed-002")] == [0, 1, 1]
 
 
 def test_an_empty_folder_has_an_empty_table(tmp_path: Path) -> None:
