@@ -110,7 +110,8 @@ def adaptive(function: Callable[[Array], float], bounds: Array, n: int) -> Fitte
     learner_class = Learner2D if len(bounds) == 2 else LearnerND
     learner = learner_class(lambda point: function(np.array(point)), [tuple(b) for b in bounds])
     simple(learner, npoints_goal=n)
-    table = learner.to_numpy()[:n]  # the points in the order in which they were evaluated
+    table = learner.to_numpy()
+    assert len(table) == n, f"the learner has {len(table)} points, not {n}"
     u, y = to_unit(table[:, :-1], bounds), table[:, -1]
     inner = CloughTocher2DInterpolator(u, y) if len(bounds) == 2 else LinearNDInterpolator(u, y)
     outer = NearestNDInterpolator(u, y)

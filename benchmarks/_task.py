@@ -55,6 +55,11 @@ class Task:
         points = self.domain.sobol(n, generator=derive_generator(self.seed, "initial"))
         return np.asarray(points)
 
+    def chebyshev(self, n: int) -> Array:
+        """Return Chebyshev points."""
+        generator = derive_generator(self.seed, "initial")
+        return np.asarray(self.domain.chebyshev(n, generator=generator))
+
     def totals(self, growth: float) -> Iterator[int]:
         """Yield numbers of evaluations that grow by a factor, all sizes among them."""
         total = min(self.first, self.sizes[0])

@@ -15,10 +15,12 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import torch
@@ -42,9 +44,10 @@ from benchmarks._peer_tables import (
     ratio_table,
     told,
 )
+from benchmarks._peers import Predict
 from benchmarks._sampling_peers import ONE_VARIABLE, PEERS
 from benchmarks._tables import machine, markdown
-from benchmarks._task import Task
+from benchmarks._task import Run, Task
 
 CREASED: Final = (
     "peak",
@@ -82,13 +85,18 @@ OURS: Final = (FIXED, "auto + gap_derivative", "mlp + integrated_variance")
 SOURCES: Final = tuple(f"{SOURCE}{name}" for name in ("softmax", "swap", "topk"))
 SIZES: Final = (60, 100, 200)
 PEAK_SIZES: Final = (*SIZES, 300)
+EARLY: Final = (20, 40)
+"""At which peers are measured as well, as ours are anyway: for evaluations at equal errors."""
 QUICK_FIXED: Final = "polynomial + sobol"
 QUICK_SIZES: Final = (24, 32)
 FIRST: Final = 20
 SECONDS: Final = 300
 """CPU time of a job, after which nothing more is awaited."""
 
-_PACKAGES: Final = ("scikit-learn", "smt", "Tasmanian")
+_PACKAGES: Final = ("scikit-learn", "smt", "Tasmanian", "openturns")
+
+Point: TypeAlias = tuple[int, float, float]
+"""Evaluations, error, and CPU seconds."""
 
 
 class OutOfTimeError(BaseException):
@@ -123,7 +131,8 @@ def jobs(seeds: int, *, quick: bool) -> list[Job]:
 
 def measure(job: Job) -> Cell:
     """Run a method at the sizes of the whole comparison."""
-    return _measure(job, PEAK_SIZES if job.problem == "peak" else SIZES)
+    sizes = PEAK_SIZES if job.problem == "peak" else SIZES
+    return _measure(job, (*EARLY, *sizes) if job.method in PEERS else sizes)
 
 
 def measure_quickly(job: Job) -> Cell:
@@ -139,33 +148,62 @@ def _measure(job: Job, sizes: Sequence[int]) -> Cell:
     x, exact = reference.x.numpy(), reference.y[:, 0].numpy()
     spread = float(reference.y.std())
     task = Task(problem, sizes, job.seed, FIRST)
-    run = PEERS[job.method] if job.method in PEERS else run_of(job.method)
-    curves: dict[str, list[tuple[int, float, float]]] = {}
-    cell: Cell = {"curves": curves}
-    before = signal.signal(signal.SIGPROF, _stop)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
-    clock = time.process_time()
-    try:
-        for n, shown in run(task):
-            clock = time.process_time() - clock
-            assert task.spent <= n, f"{job.method} took {task.spent} evaluations for {n}"
-            for name, predict in shown.items():
+    arms: Sequence[Run] = [run_of(job.method)]
+    if job.method in PEERS:
+        import_module(PEERS[job.method].module)  # imports are not charged
+        arms = PEERS[job.method].arms(len(task.bounds))
+    curves: dict[str, list[Point]] = {}
+    stopped: list[str] = []
+    begun = time.process_time()
+    for arm in arms:
+        try:
+            for n, name, predict, seconds in _timed(arm, task):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     error = float(np.sqrt(np.mean((predict(x) - exact) ** 2))) / spread
                 if np.isfinite(error):
-                    curves.setdefault(name, []).append((n, error, clock))
-            clock = time.process_time() - clock
-    except OutOfTimeError:
-        cell["stopped"] = f"more than {SECONDS} s of CPU time"
-    except Exception as error:
-        if not curves:
-            raise
-        cell["stopped"] = f"{type(error).__name__}: {error}"[:300]
+                    curves.setdefault(name, []).append((n, error, seconds))
+        except OutOfTimeError:
+            stopped.append(f"{_called(arm)}more than {SECONDS} s of CPU time")
+        except Exception as error:
+            stopped.append(f"{_called(arm)}{type(error).__name__}: {error}"[:200])
+    if not curves:
+        raise RuntimeError("; ".join(dict.fromkeys(stopped)))
+    cell: Cell = {"curves": curves} | ({"stopped": "; ".join(stopped)} if stopped else {})
+    return cell | {"cpu": time.process_time() - begun, "memory": peak_memory()}
+
+
+def _timed(arm: Run, task: Task) -> Iterator[tuple[int, str, Predict, float]]:
+    """Yield what an arm shows, and the CPU seconds that it took until then.
+
+    Raises:
+        OutOfTimeError: too many of them.
+    """
+    task.afresh()
+    seconds, shows = 0.0, arm(task)
+    before = signal.signal(signal.SIGPROF, _stop)
+    try:
+        while True:
+            begun = time.process_time()
+            signal.setitimer(signal.ITIMER_PROF, max(SECONDS - seconds, 1e-3))
+            shown = next(shows, None)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            seconds += time.process_time() - begun
+            if shown is None:
+                return
+            n, made = shown
+            assert task.spent <= n, f"{_called(arm)}{task.spent} evaluations for {n}"
+            for name, predict in made.items():
+                yield n, name, predict, seconds
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
-    return cell | {"cpu": time.process_time() - clock, "memory": peak_memory()}
+
+
+def _called(arm: Run) -> str:
+    """Return the settings of an arm, to be put before what became of it."""
+    settings = arm.keywords.values() if isinstance(arm, partial) else ()
+    return f"{', '.join(map(str, settings))}: " if settings else ""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
