@@ -216,7 +216,9 @@ def _most_informative(task: Task, kernel: Kernel, x: Array, y: Array, total: int
     return np.asarray(task.bounds[:, 0] + unit * np.ptp(task.bounds, axis=1))
 
 
-def integrated_variance(covariance: Array, n_candidates: int, n: int) -> list[int]:
+def integrated_variance(
+    covariance: Array, n_candidates: int, n: int, *, noise: float = _NOISE
+) -> list[int]:
     """Return the candidates that lower the summed variance of the others most, one after another.
 
     This is qNegIntegratedPosteriorVariance in closed form, each point knowing those before it.
@@ -225,11 +227,12 @@ def integrated_variance(covariance: Array, n_candidates: int, n: int) -> list[in
         covariance: of the candidates and, after them, the points that variance is summed over.
         n_candidates: how many of them are candidates.
         n: how many are chosen.
+        noise: variance of that of the values.
     """
     left = covariance[:n_candidates].copy()
     chosen: list[int] = []
     for _ in range(n):
-        variance = np.maximum(np.diag(left[:, :n_candidates]), 0.0) + _NOISE
+        variance = np.maximum(np.diag(left[:, :n_candidates]), 0.0) + noise
         gain = (left[:, n_candidates:] ** 2).sum(axis=1) / variance
         gain[chosen] = -np.inf
         best = int(np.argmax(gain))

@@ -11,7 +11,7 @@ from benchmarks._jobs import Cell
 from benchmarks._tables import groups, markdown, number
 
 ROUNDING: Final = 1e-10
-"""NRMSE below which differences are rounding."""
+"""NRMSE below which two count as equal: who is more exact there, nobody needs to know."""
 
 Curve = Sequence[tuple[int, float]]
 
@@ -177,6 +177,34 @@ def ratio_table(field: Field, sizes: Sequence[int]) -> str:
     return markdown(["functions", "N", *field.of_ours(), "the best of ours"], rows)
 
 
+def fixed_table(field: Field, sizes: Sequence[int]) -> str:
+    """Return what the one of ours that was fixed comes to, by kind and size.
+
+    A mean may be carried by few functions, so the median stands beside it, how often it is better
+    and worse, and the mean without those functions that both know to rounding.
+    """
+    rows = []
+    for kind, problems in field.kinds.items():
+        for n in sizes:
+            ratios = {p: field.ratio(p, n, field.fixed) for p in problems}
+            known = {p: ratio for p, ratio in ratios.items() if not isnan(ratio)}
+            if known:
+                equal = [p for p in known if _are_rounding(field, p, n)]
+                better = sum(known[p] < 1 for p in known if p not in equal)
+                counts = f"{better} / {len(equal)} / {len(known) - better - len(equal)}"
+                rest = field.mean_ratio([p for p in known if p not in equal], n, field.fixed)
+                mean = field.mean_ratio(known, n, field.fixed)
+                numbers = [told(value) for value in (mean, median(known.values()), rest)]
+                rows.append([f"{kind} ({len(known)})", str(n), *numbers, counts])
+    heading = ["functions", "N", "geometric mean", "median", "mean without equal ones"]
+    return markdown([*heading, "better / equal / worse"], rows)
+
+
+def _are_rounding(field: Field, problem: str, n: int) -> bool:
+    own, best = field.error(problem, field.fixed, n), field.best(problem, n, ours=False)[1]
+    return own <= ROUNDING and best <= ROUNDING
+
+
 def _count(field: Field, problems: Iterable[str], n: int, name: str | None = None) -> int:
     return sum(not isnan(field.ratio(problem, n, name)) for problem in problems)
 
@@ -199,20 +227,36 @@ def duel_rows(field: Field, sizes: Sequence[int]) -> str:
 
 
 def equal_errors(field: Field, sizes: Sequence[int]) -> str:
-    """Return how many evaluations we need for what the best peer has with so many."""
+    """Return how many evaluations the best peer with N needs for its error, and how many we.
+
+    Errors that are rounding are left out.
+    """
     rows = []
     for problem in field.problems:
         for n in sizes:
             peer, level = field.best(problem, n, ours=False)
-            if peer != "-":
+            if peer != "-" and level > ROUNDING:
+                theirs = field.evaluations_to(level, problem, peer)
                 needs = [field.evaluations_to(level, problem, name) for name in field.of_ours()]
-                share = min(needs) / n
+                share = min(needs) / theirs
                 told_needs = [f"{need:.0f}" if isfinite(need) else "more" for need in needs]
                 told_share = f"{share:.2f}" if isfinite(share) else ">1"
-                rows.append([problem, str(n), peer, *told_needs, told_share])
+                own = [told(level), peer, f"{theirs:.0f}"]
+                rows.append([problem, *own, *told_needs, told_share])
     return markdown(
-        ["function", "N of the best peer", "best peer", *field.of_ours(), "least / N"], rows
+        ["function", "error", "best peer", "it needs", *field.of_ours(), "our least / its"], rows
     )
+
+
+def seeds_told(cells: Iterable[Cell]) -> str:
+    """Say of how many seeds medians are."""
+    counts: dict[str, list[str]] = {}
+    for (method,), some in groups(cells, "method").items():
+        found = sorted({len(runs) for runs in groups(some, "problem").values()})
+        counts.setdefault(" to ".join(map(str, dict.fromkeys((found[0], found[-1])))), []).append(
+            method
+        )
+    return "; ".join(f"{n} for {', '.join(methods)}" for n, methods in counts.items())
 
 
 def costs(field: Field, n: int) -> str:

@@ -2,20 +2,33 @@
 
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import peers
+from benchmarks._gaussian_peers import integrated_variance
 from benchmarks._jobs import Cell, Job, run_jobs
 from benchmarks._our_sampling import run_of
-from benchmarks._peer_tables import Field, equal_errors, missing, peer_wins, ratio_table
-from benchmarks._sampling_peers import PEERS
+from benchmarks._peer_tables import (
+    Field,
+    equal_errors,
+    fixed_table,
+    missing,
+    peer_wins,
+    ratio_table,
+    seeds_told,
+)
+from benchmarks._sampling_peers import PEERS, Package
 from benchmarks._task import Checkpoint, Task
 
 KINDS = {"creased": ["peak", "sine_ridge"], "smooth": ["franke"]}
@@ -74,7 +87,29 @@ def test_evaluations_for_an_equal_error_are_interpolated(field: Field) -> None:
     assert field.evaluations_to(1.0, "peak", "us") == 20
     assert field.evaluations_to(1e-1, "peak", "us") == 20
     assert 20 < field.evaluations_to(1e-2, "peak", "us") < 60
-    assert "| franke | 60 | a | more | >1 |" in equal_errors(field, (60,))
+    assert "| franke | 0.20 | a | 60 | more | >1 |" in equal_errors(field, (60,))
+    assert "| sine_ridge |" not in equal_errors(field, (100,))  # rounding
+
+
+def test_a_peer_that_was_there_earlier_needs_no_more() -> None:
+    cells = [_cell("peak", "us + sobol", us=[(20, 0.5), (60, 0.05)])]
+    cells += [_cell("peak", "a", a=[(20, 0.1), (60, 0.1)])]
+    field = Field.of(cells, KINDS, fixed="us", is_ours=lambda method: " + " in method)
+    assert "| peak | 0.10 | a | 20 | 48 | 2.40 |" in equal_errors(field, (60,))
+
+
+def test_what_both_know_to_rounding_is_told_apart(field: Field) -> None:
+    rows = fixed_table(field, (60, 100)).splitlines()
+    assert "| creased (2) | 60 | 0.14 | 0.51 | 0.14 | 1 / 0 / 1 |" in rows
+    assert "| creased (2) | 100 | 0.10 | 0.51 | 1.0e-02 | 1 / 1 / 0 |" in rows
+    assert "| smooth (1) | 60 | 2.00 | 2.00 | 2.00 | 0 / 0 / 1 |" in rows
+
+
+def test_medians_say_of_how_many_seeds_they_are() -> None:
+    cells = [_cell("peak", "a", seed, a=[]) for seed in range(3)]
+    cells += [_cell(problem, "b", 0, b=[]) for problem in ("peak", "franke")]
+    cells += [_cell("franke", "a", 0, a=[])]
+    assert seeds_told(cells) == "1 to 3 for a; 1 for b"
 
 
 def test_who_has_no_result_is_told_why() -> None:
@@ -82,12 +117,51 @@ def test_who_has_no_result_is_told_why() -> None:
     assert "| Tasmanian | peak | ModuleNotFoundError: no |" in missing([failed])
 
 
-@pytest.mark.parametrize("name", ["SciPy RBF", "Chebyshev and AAA", "scikit-learn"])
+@pytest.mark.parametrize("name", ["SciPy RBF", "Chebyshev and AAA", "scikit-learn", "BoTorch"])
 def test_no_peer_is_given_more_than_it_shows(name: str) -> None:
     task = Task(peers.oracle("runge"), (12, 17), 0, first=8)
-    shown = [(n, sorted(made)) for n, made in _checked(task, PEERS[name](task))]
-    assert [n for n, _ in shown] == [12, 17]
-    assert shown[0][1] == shown[1][1]
+    arms = PEERS[name].arms(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its import
+        import_module(PEERS[name].module)
+    assert len(arms) > 1
+    for arm in arms:
+        task.afresh()
+        shown = [(n, sorted(made)) for n, made in _checked(task, arm(task))]
+        assert [n for n, _ in shown] == [12, 17]
+        assert shown[0][1] == shown[1][1]
+
+
+def test_a_kernel_that_needs_more_points_is_shown_where_it_has_them() -> None:
+    task = Task(peers.oracle("wing_weight"), (20, 70), 0, first=8)
+    sizes = [[n for n, _ in arm(task)] for arm in PEERS["SciPy RBF"].arms(10)]
+    assert sizes == [[20, 70], [20, 70], [20, 70], [70]]
+
+
+def test_the_least_integrated_variance_is_botorchs() -> None:
+    """In closed form, as its acquisition function sees it with pending points."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of their import
+        learning: Any = import_module("botorch.acquisition.active_learning")
+        models: Any = import_module("botorch.models")
+    generator = torch.Generator().manual_seed(0)
+    x, y, candidates, target = (
+        torch.rand(*shape, dtype=torch.float64, generator=generator)
+        for shape in ((6, 2), (6, 1), (9, 2), (7, 2))
+    )
+    model = models.SingleTaskGP(x, y)
+    model.eval()
+    with torch.no_grad():
+        covariance = model(torch.cat([candidates, target])).covariance_matrix.numpy()
+        noise = float(model.likelihood.noise)
+    chosen = integrated_variance(covariance, 9, 3, noise=noise)
+    for i in range(3):
+        pending = candidates[chosen[:i]] if i else None
+        with torch.no_grad(), torch.random.fork_rng():  # it draws from the global one
+            acquisition = learning.qNegIntegratedPosteriorVariance(model, target, X_pending=pending)
+            values = acquisition(candidates[:, None])
+        values[chosen[:i]] = -torch.inf
+        assert int(values.argmax()) == chosen[i]
 
 
 def _checked(task: Task, run: Iterator[Checkpoint]) -> Iterator[Checkpoint]:
@@ -125,11 +199,23 @@ def test_a_job_that_takes_too_long_keeps_what_it_had(monkeypatch: pytest.MonkeyP
         while True:
             task.afresh()
 
+    def wrong(task: Task) -> Iterator[Checkpoint]:
+        raise ZeroDivisionError(f"of {len(task.sizes)}")
+        yield  # it is a generator
+
+    def good(task: Task) -> Iterator[Checkpoint]:
+        yield 32, {"good": lambda x: np.zeros(len(x))}
+
     monkeypatch.setattr(peers, "SECONDS", 0.2)
-    monkeypatch.setitem(PEERS, "endless", endless)
-    cell = peers.measure_quickly(Job("runge", "endless", 0, 0))
+    monkeypatch.setitem(PEERS, "some", Package("math", lambda _: [endless, wrong, good]))
+    cell = peers.measure_quickly(Job("runge", "some", 0, 0))
     assert "CPU time" in cell["stopped"]
+    assert "ZeroDivisionError: of" in cell["stopped"]
     assert [n for n, _, _ in cell["curves"]["endless"]] == [24]
+    assert [n for n, _, _ in cell["curves"]["good"]] == [32]
+    monkeypatch.setitem(PEERS, "some", Package("math", lambda _: [wrong]))
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        peers.measure_quickly(Job("runge", "some", 0, 0))
 
 
 def _kill(job: Job) -> Cell:
@@ -142,6 +228,7 @@ def _kill(job: Job) -> Cell:
 INSTALLED = {
     "adaptive": "adaptive",
     "SciPy RBF": "scipy",
+    "OpenTURNS": "openturns",
     "SMT Kriging": "smt",
     "Tasmanian": "Tasmanian",
     "scikit-learn": "sklearn",
