@@ -202,15 +202,18 @@ def run_jobs(
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     with ThreadPoolExecutor(workers) if alone else _processes(workers) as pool:
         futures = {pool.submit(_alone if alone else _attempt, measure, job): job for job in due}
-        for number, future in enumerate(as_completed(futures), start=1):
-            cells.append(asdict(futures[future]) | future.result() | stamp)
-            _save(cells, store)
-            left = (time.monotonic() - start) / number * (len(due) - number)
-            print(
-                f"{number}/{len(due)} jobs, {left / 60:.0f} min left: {_told(cells[-1])}",
-                file=sys.stderr,
-            )
-            yield cells
+        try:
+            for number, future in enumerate(as_completed(futures), start=1):
+                cells.append(asdict(futures[future]) | future.result() | stamp)
+                _save(cells, store)
+                left = (time.monotonic() - start) / number * (len(due) - number)
+                print(
+                    f"{number}/{len(due)} jobs, {left / 60:.0f} min left: {_told(cells[-1])}",
+                    file=sys.stderr,
+                )
+                yield cells
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # nobody waits for the rest
     if not due:
         yield cells
 

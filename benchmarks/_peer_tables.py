@@ -235,7 +235,7 @@ def equal_errors(field: Field, sizes: Sequence[int]) -> str:
     for problem in field.problems:
         for n in sizes:
             peer, level = field.best(problem, n, ours=False)
-            if peer != "-" and level > ROUNDING:
+            if field.of_ours() and peer != "-" and level > ROUNDING:
                 theirs = field.evaluations_to(level, problem, peer)
                 needs = [field.evaluations_to(level, problem, name) for name in field.of_ours()]
                 share = min(needs) / theirs

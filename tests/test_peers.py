@@ -89,6 +89,8 @@ def test_evaluations_for_an_equal_error_are_interpolated(field: Field) -> None:
     assert 20 < field.evaluations_to(1e-2, "peak", "us") < 60
     assert "| franke | 0.20 | a | 60 | more | >1 |" in equal_errors(field, (60,))
     assert "| sine_ridge |" not in equal_errors(field, (100,))  # rounding
+    alone = replace(field, measured=[m for m in field.measured if not m.is_ours])
+    assert "peak" not in equal_errors(alone, (60,))
 
 
 def test_a_peer_that_was_there_earlier_needs_no_more() -> None:
