@@ -41,6 +41,19 @@ class InputScale:
         low, high = x.amin(dim=0) / 2, x.amax(dim=0) / 2
         return cls(low + high, torch.where(high > low, high - low, 1.0))
 
+    @classmethod
+    def about_zero(cls, x: Points) -> Self:
+        """Return the scale whose centre is 0 on axes whose data may be from all around it.
+
+        An even or odd function is sparse in polynomials about its own centre only, and that is 0
+        far more often than the middle of some random points. Their box is smaller than its domain
+        by about the width of the gaps between them.
+        """
+        scale = cls.of(x)
+        is_near = scale.centre.abs() * len(x) <= 2 * scale.half_width
+        centre = torch.where(is_near, 0.0, scale.centre)
+        return cls(centre, scale.half_width + (scale.centre - centre).abs())
+
     def __call__(self, x: Points) -> Points:
         """Scale points."""
         u = (x - self.centre) / self.half_width

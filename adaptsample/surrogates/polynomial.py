@@ -35,6 +35,9 @@ from adaptsample.surrogates._sparse import sparse
 EXACT = 1e-14
 """Standardised errors below this are rounding."""
 
+DICTIONARIES = (2, 4)
+"""Terms a point: few points lose their way in many terms, and many need them."""
+
 MIN_POINTS = 10
 """Fewer points than this are too few for cross-validating a search."""
 
@@ -56,7 +59,8 @@ class Polynomial:
     def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "PolynomialModel":
         """Fit each output on its own; ``start`` is of no use to a fit without local minima."""
         del start
-        inputs, outputs = InputScale.of(data.x), OutputScale.of(data.y)
+        scale = InputScale.of if data.x.shape[1] == 1 else InputScale.about_zero
+        inputs, outputs = scale(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
         expansions = tuple(self._fit_one(u, z[:, k], generator) for k in range(z.shape[1]))
         return PolynomialModel(inputs, outputs, expansions)
@@ -69,7 +73,11 @@ class Polynomial:
             if dimension == 1:
                 found += [rational(u, z, generator=generator), piecewise(u, z)]
             else:
-                found += [self._sparse(u, z, rule, limit, generator) for rule in RULES]
+                found += [
+                    self._sparse(u, z, rule, share * n, limit=limit, generator=generator)
+                    for rule in RULES
+                    for share in DICTIONARIES
+                ]
         return min(found, key=lambda expansion: expansion.score)
 
     def _climb(self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int) -> Expansion:
@@ -96,12 +104,18 @@ class Polynomial:
         return best
 
     def _sparse(
-        self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int, generator: Generator
+        self,
+        u: Points,
+        z: Float[Tensor, " n"],
+        rule: Rule,
+        size: int,
+        *,
+        limit: int,
+        generator: Generator,
     ) -> Expansion:
-        """Search the largest dictionary of the rule that has four terms a point."""
-        n, dimension = u.shape
+        """Search the largest dictionary of the rule that has not more terms than ``size``."""
         sizes = (
-            multi_indices(rule, (degree,) * dimension, 4 * n)
+            multi_indices(rule, (degree,) * u.shape[1], size)
             for degree in range(self.max_degree, -1, -1)
         )
         dictionary = next(indices for indices in sizes if indices is not None)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from adaptsample.data import Dataset
 from adaptsample.domain import Box
+from adaptsample.metrics import reference_set
+from adaptsample.problems import problem
 from adaptsample.randomness import derive_generator
 from adaptsample.surrogates._bases import (
     InputScale,
@@ -188,6 +190,25 @@ def test_scales_of_constant_and_extreme_data_are_usable():
     torch.testing.assert_close(scale.inverse(scale.forward(y)), y)
     x = torch.tensor([[-1e308, 1.0], [1e308, 1.0]], dtype=torch.float64)
     assert InputScale.of(x)(x).tolist() == [[-1, 0], [1, 0]]
+
+
+def test_an_even_function_is_sparse_wherever_its_points_happen_to_end() -> None:
+    """The middle of random points is not where the function is even; 0 is."""
+    for shift, is_sparse in ((0.0, True), (0.3, False)):
+        domain = Box({"x": (-1 + shift, 1 + shift), "y": (-2, 2), "z": (-3, 3)})
+        x = domain.sobol(60, generator=derive_generator(0, "points"))
+        scale = InputScale.about_zero(x)
+        assert (scale.centre == 0).tolist() == [is_sparse, True, True]
+        assert float(scale(x).abs().max()) == 1.0
+
+
+def test_ishigamis_function_is_learned_from_few_points() -> None:
+    oracle = problem("ishigami")
+    reference = reference_set(oracle)
+    for seed in range(3):
+        model = fit(sample(oracle, oracle.domain, 100, seed), seed)
+        error = (model.predict(reference.x) - reference.y).square().mean().sqrt()
+        assert float(error / reference.y.std()) < 3e-3
 
 
 def test_a_kink_on_the_line_is_found_to_all_digits() -> None:
