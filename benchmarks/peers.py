@@ -264,12 +264,11 @@ def page(cells: Sequence[Cell], command: str, *, quick: bool) -> str:
 
 def _goals(field: Field) -> str:
     """Say how far we are from what we set out for."""
-    size = SIZES[-1]
     rows = []
     goals: list[tuple[str, Sequence[str], int, float]] = [
         ("peak", ("peak",), PEAK_SIZES[-1], 1e-3),
-        ("creased", CREASED, size, 0.05),
-        ("smooth", SMOOTH, size, 0.7),
+        *(("creased", CREASED, size, 0.05) for size in SIZES),
+        *(("smooth", SMOOTH, size, 0.7) for size in SIZES),
     ]
     for name, problems, n, goal in goals:
         ratio = field.mean_ratio(problems, n, field.fixed)
