@@ -211,6 +211,7 @@ def _grown(task: Task, grid: Any, size: int, build: Callable[..., Any], *how: An
 
 # ---- OpenTURNS ----------------------------------------------------------------------------------
 
+CHAOS: Final = "OpenTURNS"
 _NORMS: Final = (0.5, 0.75, 1.0)
 _TERMS: Final = 2.0  # at most, by the number of points
 
@@ -231,7 +232,7 @@ def _chaos(task: Task) -> Iterator[Checkpoint]:
         norms = _NORMS if len(task.bounds) > 1 else _NORMS[-1:]
         fits = [f for norm in norms for f in _expansions(openturns, x, y, task.bounds, norm)]
         best = min(fits, key=lambda fit: min(fit.getErrorHistory())).getMetaModel()
-        yield size, {"OpenTURNS sparse polynomial chaos, Sobol": partial(_expanded, fit=best)}
+        yield size, {f"{CHAOS} sparse polynomial chaos, Sobol": partial(_expanded, fit=best)}
 
 
 def _expansions(openturns: Any, x: Array, y: Array, bounds: Array, norm: float) -> Iterator[Any]:
@@ -264,7 +265,7 @@ PEERS: Final[Mapping[str, Package]] = {
     "adaptive": Package("adaptive", _adaptive_arms),
     "SciPy RBF": Package("scipy", _radial_arms),
     ONE_VARIABLE: Package("scipy", _rational_arms),
-    "OpenTURNS": Package("openturns", _chaos_arms),
+    CHAOS: Package("openturns", _chaos_arms),
     "SMT Kriging": Package("smt.surrogate_models", kriging_arms),
     "Tasmanian": Package("Tasmanian", _sparse_arms),
     "scikit-learn": Package("sklearn.gaussian_process", scikit_learn_arms),
