@@ -35,9 +35,6 @@ from adaptsample.surrogates._sparse import sparse
 EXACT = 1e-14
 """Standardised errors below this are rounding."""
 
-DICTIONARIES = (2, 4)
-"""Terms a point: few points lose their way in many terms, and many need them."""
-
 MIN_POINTS = 10
 """Fewer points than this are too few for cross-validating a search."""
 
@@ -73,11 +70,7 @@ class Polynomial:
             if dimension == 1:
                 found += [rational(u, z, generator=generator), piecewise(u, z)]
             else:
-                found += [
-                    self._sparse(u, z, rule, share * n, limit=limit, generator=generator)
-                    for rule in RULES
-                    for share in DICTIONARIES
-                ]
+                found += [self._sparse(u, z, rule, limit, generator) for rule in RULES]
         return min(found, key=lambda expansion: expansion.score)
 
     def _climb(self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int) -> Expansion:
@@ -104,18 +97,12 @@ class Polynomial:
         return best
 
     def _sparse(
-        self,
-        u: Points,
-        z: Float[Tensor, " n"],
-        rule: Rule,
-        size: int,
-        *,
-        limit: int,
-        generator: Generator,
+        self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int, generator: Generator
     ) -> Expansion:
-        """Search the largest dictionary of the rule that has not more terms than ``size``."""
+        """Search the largest dictionary of the rule that has four terms a point."""
+        n, dimension = u.shape
         sizes = (
-            multi_indices(rule, (degree,) * u.shape[1], size)
+            multi_indices(rule, (degree,) * dimension, 4 * n)
             for degree in range(self.max_degree, -1, -1)
         )
         dictionary = next(indices for indices in sizes if indices is not None)

@@ -219,7 +219,7 @@ def test_a_bold_member_needs_no_trial_only_if_another_fit_is_near(doubt: float, 
     assert model.outcomes[0].winner.member.name == winner
 
 
-@pytest.mark.parametrize(("ripple", "n_deepened_at_once"), [(0.005, 1), (10.0, 0)])
+@pytest.mark.parametrize(("ripple", "n_deepened_at_once"), [(0.01, 1), (10.0, 0)])
 def test_a_draft_far_ahead_of_all_before_it_is_deepened_at_once(
     ripple: float, n_deepened_at_once: int
 ):

@@ -109,15 +109,11 @@ def test_all_members_separate_the_labels(f: Function):
 
 
 def test_rivals_of_higher_degree_doubt_what_a_plain_boundary_is_sure_of():
-    ratios = []
-    for n in (60, 70, 80, 90, 100):
-        plain, rivals = jump_of(model := fitted(n, round_jump)).boundary, jump_of(model).rivals
-        assert rivals.degrees == tuple(degree + 1 for degree in plain.degrees)
-        u = model.inputs(SQUARE.grid(101))
-        doubts = [float((v := b.votes(u).mean(dim=0)).mul(1 - v).mean()) for b in (plain, rivals)]
-        ratios.append(doubts[1] / doubts[0])
-    assert min(ratios) > 1
-    assert sum(ratios) / len(ratios) > 1.1
+    plain, rivals = jump_of(model := fitted(80, round_jump)).boundary, jump_of(model).rivals
+    assert rivals.degrees == tuple(degree + 1 for degree in plain.degrees)
+    u = model.inputs(SQUARE.grid(101))
+    doubts = [float((v := b.votes(u).mean(dim=0)).mul(1 - v).mean()) for b in (plain, rivals)]
+    assert doubts[1] > 1.2 * doubts[0]
     assert plain.widened(u[:0], u[:0, 0] > 0, limit=3, generator=derive_generator(0, "w")) is plain
 
 
