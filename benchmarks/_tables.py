@@ -90,6 +90,17 @@ def groups(cells: Iterable[Cell], *keys: str) -> dict[tuple[Any, ...], list[Cell
     return found
 
 
+def whole(cells: Sequence[Cell], *keys: str) -> Sequence[Cell]:
+    """Return the groups by some keys that have all methods, for means to be of the same things.
+
+    All cells, if there is no such group.
+    """
+    methods = {cell["method"] for cell in cells}
+    made = groups(cells, *keys).values()
+    complete = [c for some in made if {c["method"] for c in some} == methods for c in some]
+    return complete or cells
+
+
 def values(cells: Iterable[Cell], key: str) -> list[float]:
     """Return what cells hold under a key, where they do."""
     return [cell[key] for cell in cells if key in cell]

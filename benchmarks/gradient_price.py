@@ -21,7 +21,7 @@ from adaptsample.problems import PROBLEMS
 from benchmarks._command import Benchmark
 from benchmarks._jobs import Cell, Job
 from benchmarks._runs import Schedule, measure_run
-from benchmarks._tables import groups, machine, markdown, number
+from benchmarks._tables import groups, machine, markdown, number, whole
 
 BUYERS: Final[Mapping[str, str]] = {
     "values": "no_gradients()",
@@ -102,7 +102,7 @@ def page(cells: Sequence[Cell], command: str) -> str:
               if "failure" in c]  # fmt: skip
     usual = [cell for cell in good if cell["surrogate"] != SURROGATES[1]]
     other = [c for c in good if c["surrogate"] == SURROGATES[1] or c["buyer"] == "values"]
-    usual = [c for (_,), some in groups(usual, "problem").items() for c in _whole(some)]
+    usual = [c for (_,), some in groups(usual, "problem").items() for c in whole(some, "seed")]
     rows, verdicts = [], []
     for (problem,), some in groups(usual, "problem").items():
         found = _ratios(some)
@@ -127,16 +127,6 @@ def page(cells: Sequence[Cell], command: str) -> str:
             f"{machine(cells=cells)}\n",
         ]
     )
-
-
-def _whole(cells: Sequence[Cell]) -> Sequence[Cell]:
-    """Return those with the seeds for which all there is was measured, for means to be of these."""
-    wanted = {cell["method"] for cell in cells}
-    made = {
-        seed: {cell["method"] for cell in some} for (seed,), some in groups(cells, "seed").items()
-    }
-    whole = [cell for cell in cells if made[cell["seed"]] == wanted]
-    return whole or cells
 
 
 def _ratios(cells: Sequence[Cell]) -> dict[tuple[str, float], list[float]]:

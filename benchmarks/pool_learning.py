@@ -36,7 +36,7 @@ from benchmarks import _bmdal
 from benchmarks._command import Benchmark
 from benchmarks._jobs import Cell, Job
 from benchmarks._pools import N_ROWS, TABLES, Pool, pool
-from benchmarks._tables import groups, machine, markdown
+from benchmarks._tables import groups, machine, markdown, whole
 
 OURS: Final = (
     "lcmd",
@@ -179,7 +179,7 @@ def _point(table: Pool, model: Any, n: int) -> tuple[int, float]:
 
 def page(cells: Sequence[Cell], command: str) -> str:
     """Return Markdown."""
-    good = _whole([cell for cell in cells if "failure" not in cell])
+    good = whole([cell for cell in cells if "failure" not in cell], "problem", "seed")
     tables = [name for name in TABLES if any(c["problem"] == name for c in good)]
     methods = list(dict.fromkeys(cell["method"] for cell in good))
     found = {method: _differences(good, method) for method in methods}
@@ -225,14 +225,6 @@ def page(cells: Sequence[Cell], command: str) -> str:
             f"{machine('bmdal_reg', 'scikit-learn', cells=cells)}\n",
         ]
     )
-
-
-def _whole(cells: Sequence[Cell]) -> Sequence[Cell]:
-    """Return those of the tables and seeds that all methods have, for means to be of these."""
-    methods = {cell["method"] for cell in cells}
-    made = groups(cells, "problem", "seed")
-    whole = [c for some in made.values() if {c["method"] for c in some} == methods for c in some]
-    return whole or cells
 
 
 def _ahead(ranked: Sequence[str]) -> str:

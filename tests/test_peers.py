@@ -227,16 +227,8 @@ def _kill(job: Job) -> Cell:
     return {"max": 1.0}
 
 
-INSTALLED = {
-    "adaptive": "adaptive",
-    "SciPy RBF": "scipy",
-    "OpenTURNS": "openturns",
-    "SMT Kriging": "smt",
-    "Tasmanian": "Tasmanian",
-    "scikit-learn": "sklearn",
-    "Chebyshev and AAA": "scipy",
-    peers.QUICK_FIXED: "adaptsample",
-}
+INSTALLED = {name: package.module.partition(".")[0] for name, package in PEERS.items()}
+INSTALLED = INSTALLED | {peers.QUICK_FIXED: "adaptsample"}
 
 
 @pytest.mark.slow
@@ -247,13 +239,16 @@ def test_a_quick_run_has_every_row(tmp_path: Path, capsys: pytest.CaptureFixture
     cells = json.loads((tmp_path / "peers.json").read_text())
     jobs = peers.jobs(1, quick=True)
     assert {(c["problem"], c["method"]) for c in cells} == {(j.problem, j.method) for j in jobs}
-    assert {cell["method"] for cell in cells} == set(INSTALLED)
+    assert {cell["method"] for cell in cells} == set(INSTALLED) - {"BoTorch"}  # it takes long
     for cell in cells:
         is_there = find_spec(INSTALLED[cell["method"]]) is not None
         assert ("failure" not in cell) == is_there, cell
         assert not is_there or cell["memory"] > 50
-        for curve in cell.get("curves", {}).values():
-            assert set(peers.QUICK_SIZES) <= {n for n, _, _ in curve}
+        curves = cell.get("curves", {})
+        least, most = peers.QUICK_SIZES
+        assert not is_there or any({least, most} <= {n for n, _, _ in c} for c in curves.values())
+        for curve in curves.values():
+            assert most in {n for n, _, _ in curve}  # some grids begin with more than the least
             assert min(error for _, error, _ in curve) > 0
             assert min(seconds for _, _, seconds in curve) >= 0  # clocks tick slowly
     for heading in ("Where a peer wins", "geometric means", "equal errors", "Time and memory"):
