@@ -1,6 +1,6 @@
 """Ten runs as an earlier version made them: what is chosen and measured must not change unseen.
 
-``python -m tests.test_frozen_runs`` makes the files anew; say in the changelog what changed, and why.
+``python -m tests.test_frozen_runs`` makes the files anew; say in the changelog what changed and why.
 """
 
 import json
@@ -130,8 +130,8 @@ def _make() -> None:
         made = problem(oracle) if isinstance(oracle, str) else oracle
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.jsonl"
-            settings = {"seed": 1, **settings, "surrogate": surrogate, "strategy": strategy}
-            run = Sampler(made, **settings, run_file=path).run(budget)
+            recipes = {"surrogate": surrogate, "strategy": strategy}
+            run = Sampler(made, **{"seed": 1, **settings, **recipes}, run_file=path).run(budget)
             (FOLDER / path.name).write_bytes(path.read_bytes())
         print(f"{name:<40}{run.n_evaluations:>4} evaluations, MAE {run.errors.get('mae')}")
 
