@@ -25,10 +25,11 @@ from typing import Any, TypeVar
 
 import cloudpickle
 
-from adaptsample import features, oracles, pricing, retirement, selection, training
-from adaptsample.domain import Box
+from adaptsample import oracles, training
+from adaptsample.acquisition import features, forgetting, gradients, selection
+from adaptsample.acquisition.strategy import Strategy
+from adaptsample.core.domain import Box
 from adaptsample.oracles import ExpressionOracle
-from adaptsample.strategy import Strategy
 from adaptsample.surrogates.protocol import Surrogate
 
 T = TypeVar("T")
@@ -110,7 +111,7 @@ def upgraded(description: Any) -> Any:
         return description
     options = dict(description)
     if isinstance(options.get("gradients"), bool):
-        wanted = pricing.AllGradients() if options["gradients"] else pricing.NoGradients()
+        wanted = gradients.AllGradients() if options["gradients"] else gradients.NoGradients()
         options["gradients"] = describe(wanted)
     shared = [f for f in fields(strategies()[name]) if f.kw_only]
     return {**{f.name: describe(f.default) for f in shared}, **options}
@@ -178,7 +179,7 @@ def _is_final_recipe(cls: object) -> bool:
 
 def _parts() -> dict[str, type]:
     """Return what may stand as an argument inside a recipe's text."""
-    modules = (training, features, selection, retirement, pricing)
+    modules = (training, features, selection, forgetting, gradients)
     own = [cls for module in modules for cls in vars(module).values() if _is_final_recipe(cls)]
     parts = {snake_case(cls.__name__): cls for cls in own}
     return {**parts, **strategies(), **surrogates()}

@@ -25,11 +25,11 @@ except ImportError as error:
         'adaptsample.sklearn needs scikit-learn; install it by pip install "adaptsample[sklearn]"'
     ) from error
 
-from adaptsample._types import Points, Values
-from adaptsample.data import Dataset
-from adaptsample.randomness import derive_generator, draw_seed
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.randomness import derive_generator, draw_seed
+from adaptsample.core.shapes import Points, Values
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates._bases import OutputScale
+from adaptsample.surrogates._chebyshev import OutputScale
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 

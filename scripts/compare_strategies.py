@@ -16,21 +16,21 @@ from typing import Any, final, get_args
 
 from rich.console import Console
 
-from adaptsample.board import Board
-from adaptsample.campaign import run_all
-from adaptsample.comparison.animation import Format, check_format
-from adaptsample.comparison.commands import strategy_names
+from adaptsample.acquisition.strategy import Strategy
+from adaptsample.cli.board import Board
 from adaptsample.comparison.curves import Measure, read_curves
 from adaptsample.comparison.merging import comparable
 from adaptsample.comparison.page import write_comparison
+from adaptsample.comparison.plots.animation import Format, check_format
+from adaptsample.comparison.repeat import strategy_names
 from adaptsample.comparison.statistics import Comparison
-from adaptsample.domain import parse_bounds
-from adaptsample.executors import Kind, open_executor
-from adaptsample.experiment import Experiment
+from adaptsample.core.domain import parse_bounds
+from adaptsample.evaluation.executors import Kind, open_executor
+from adaptsample.experiments.campaign import run_all
+from adaptsample.experiments.experiment import Experiment
 from adaptsample.oracles import ExpressionOracle, Oracle
-from adaptsample.problems import problem
+from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_strategy, make_surrogate
-from adaptsample.strategy import Strategy
 
 ALWAYS = ("random", "sobol")
 _OF_RUNS = (

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adaptsample.comparison.report import read_report
+from adaptsample.comparison.report.report import read_report
 
 EXAMPLES = """\
 examples:

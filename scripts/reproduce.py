@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
-from adaptsample.executors import open_executor
-from scripts.experiments._pages import Pages
-from scripts.experiments._study import Effort, Finding, studies
+from adaptsample.evaluation.executors import open_executor
+from scripts.studies._pages import Pages
+from scripts.studies._study import Effort, Finding, studies
 
 EXAMPLES = """\
 examples:

@@ -12,20 +12,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from adaptsample.comparison.plots import plot_run
+from adaptsample.cli.progress import ProgressBar
+from adaptsample.comparison.plots.run import plot_run
 from adaptsample.comparison.tables import rows, run_table
-from adaptsample.domain import Box, parse_bounds
-from adaptsample.executors import Kind, open_executor
-from adaptsample.experiment import Experiment
-from adaptsample.ledger import Recorded, read
+from adaptsample.core.domain import Box, parse_bounds
+from adaptsample.evaluation.executors import Kind, open_executor
+from adaptsample.experiments.experiment import Experiment
+from adaptsample.experiments.presets import PRESETS
+from adaptsample.loop.run import RunFailedError
+from adaptsample.loop.specification import Design
 from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOracle
-from adaptsample.presets import PRESETS
-from adaptsample.problems import PROBLEMS, problem
-from adaptsample.progress import ProgressBar
+from adaptsample.oracles.problems import PROBLEMS, problem
+from adaptsample.record.ledger import Recorded, read
 from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
-from adaptsample.run import RunFailedError
-from adaptsample.specification import Design
-from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.mlp.surrogate import MLP
 
 EXAMPLES = """\
 examples:

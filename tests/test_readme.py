@@ -12,7 +12,7 @@ import torch
 from adaptsample import Box, Sampler
 from adaptsample.oracles import CommandOracle, ExpressionOracle
 from adaptsample.registry import make_strategy
-from benchmarks._referee import Plane
+from benchmarks.reliability.referee import Plane
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -62,7 +62,7 @@ PARSERS = {
     "scripts/run_strategy.py": "scripts.run_strategy",
     "scripts/compare_strategies.py": "scripts.compare_strategies",
     "scripts/reproduce.py": "scripts.reproduce",
-    "adaptsample": "adaptsample.__main__",
+    "adaptsample": "adaptsample.cli.ask_tell",
 }
 
 

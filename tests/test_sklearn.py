@@ -21,8 +21,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from adaptsample import Box, Dataset, Surrogate, derive_generator
 from adaptsample.registry import UnknownNameError
 from adaptsample.sklearn import SklearnRegressor, SurrogateRegressor
-from adaptsample.surrogates.gaussian_process import GaussianProcess
-from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
+from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.surrogates.protocol import SupportsStd
 
 BOX = Box({"x": (0, 1), "y": (0, 2)})

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 
-from adaptsample.comparison.commands import MALFORMED, labels_of
-from adaptsample.ledger import LedgerError, Recorded, read
+from adaptsample.comparison.repeat import MALFORMED, labels_of
+from adaptsample.record.ledger import LedgerError, Recorded, read
 
 Measure: TypeAlias = Literal["mae", "rmse", "max"]
 

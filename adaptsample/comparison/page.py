@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from adaptsample.comparison.animation import Format, animate_run
+from adaptsample.comparison.caveats import doubts
 from adaptsample.comparison.curves import ERROR_NAMES, Measure
-from adaptsample.comparison.fairness import doubts
-from adaptsample.comparison.rival_plots import plot_curves, plot_points, plot_profiles, plot_ranks
+from adaptsample.comparison.plots.animation import Format, animate_run
+from adaptsample.comparison.plots.rivals import plot_curves, plot_points, plot_profiles, plot_ranks
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.comparison.summaries import (
     by_oracle,
@@ -18,9 +18,9 @@ from adaptsample.comparison.summaries import (
     overall_table,
 )
 from adaptsample.comparison.tables import Table
-from adaptsample.ledger import Recorded, read
-from adaptsample.names import file_name
-from adaptsample.provenance import commit, versions
+from adaptsample.core.provenance import commit, versions
+from adaptsample.core.text import file_name
+from adaptsample.record.ledger import Recorded, read
 
 _EXPLAINED = """\
 Errors are {measure} against exact values on the reference set, at equal evaluations; those below

@@ -10,8 +10,8 @@ from typing import final
 
 import rich.table
 
-from adaptsample.comparison.commands import MALFORMED
-from adaptsample.ledger import LedgerError, Recorded, read
+from adaptsample.comparison.repeat import MALFORMED
+from adaptsample.record.ledger import LedgerError, Recorded, read
 
 _log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample._types import Points
+from adaptsample.core.shapes import Points
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.domain import Box
-from adaptsample.names import check_file_name, printable
+from adaptsample.core.domain import Box
+from adaptsample.core.shapes import Points, Values
+from adaptsample.core.text import check_file_name, printable
 from adaptsample.oracles._process import KEPT_BYTES, Finished, run
 from adaptsample.oracles.function import OutputError
 

@@ -31,8 +31,8 @@ from sympy.printing.precedence import precedence
 from sympy.printing.str import StrPrinter
 from torch import Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
+from adaptsample.core.shapes import Points, Values
 from adaptsample.oracles._compile import Graph, Program
 from adaptsample.oracles._parser import (
     ELEMENTARY,

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
+from adaptsample.core.shapes import Points, Values
 
 Function: TypeAlias = Callable[[Any], Any]
 """A user's function of n points, given as an array (n, d), or as a tensor if so asked."""

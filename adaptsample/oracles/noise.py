@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
+from adaptsample.core.randomness import derive_generator
+from adaptsample.core.shapes import Points, Values
 from adaptsample.oracles.protocol import Oracle, SupportsExact
-from adaptsample.randomness import derive_generator
 
 
 @final

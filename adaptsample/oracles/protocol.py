@@ -5,8 +5,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
+from adaptsample.core.shapes import Points, Values
 
 
 @runtime_checkable

@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeAlias, final
 
 import torch
 
-from adaptsample._types import Points, Values
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
+from adaptsample.core.shapes import Points, Values
 
 Row: TypeAlias = tuple[str, Mapping[str, object]]
 """Where a row stands, for messages, and its cells by column."""

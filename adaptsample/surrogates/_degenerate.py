@@ -8,8 +8,8 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 
-from adaptsample._types import Points, Values
-from adaptsample.data import Dataset
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.shapes import Points, Values
 
 P = ParamSpec("P")
 R = TypeVar("R")

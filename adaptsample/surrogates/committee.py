@@ -24,15 +24,15 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.data import Dataset
-from adaptsample.randomness import derive_generator, draw_seed
-from adaptsample.surrogates._bases import fill_box
-from adaptsample.surrogates._contest import CrossValidates
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.randomness import derive_generator, draw_seed
+from adaptsample.core.scaling import Scaling
+from adaptsample.core.shapes import Points, Values
+from adaptsample.surrogates._chebyshev import fill_box
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
-from adaptsample.surrogates._scaling import Scaling
-from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates.mlp.surrogate import MLP
 from adaptsample.surrogates.protocol import Model, Surrogate
 
 ROUNDING = 1e-10

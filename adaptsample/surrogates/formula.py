@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 from torch import Generator, Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.data import Dataset
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.shapes import Points, Values
 from adaptsample.oracles.expression import ExpressionOracle
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_che
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from adaptsample._types import Points, Values
-from adaptsample.data import Dataset
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.shapes import Points, Values
 
 M = TypeVar("M")
 

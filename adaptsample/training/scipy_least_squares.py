@@ -15,7 +15,12 @@ from jaxtyping import Float
 from scipy.optimize import least_squares
 from torch import Generator, Tensor
 
-from adaptsample.training._lm_network import Problem, evaluate, linearise, regression
+from adaptsample.training.levenberg_marquardt.network import (
+    Problem,
+    evaluate,
+    linearise,
+    regression,
+)
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import activations_of, count_parameters
 

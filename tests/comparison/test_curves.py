@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from adaptsample import Sampler
+from adaptsample.comparison.caveats import doubts
 from adaptsample.comparison.curves import read_curves
-from adaptsample.comparison.fairness import doubts
 from adaptsample.comparison.statistics import Comparison
-from adaptsample.ledger import decode, encode
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
-from benchmarks._referee import Plane
+from adaptsample.record.ledger import decode, encode
+from benchmarks.reliability.referee import Plane
 
 
 def _run(path: Path, strategy: str = "sobol", n_initial: int = 6) -> None:

@@ -11,7 +11,7 @@ from adaptsample.comparison.curves import Curve, read_curves
 from adaptsample.comparison.merging import ROUNDING, comparable
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.oracles import ExpressionOracle
-from benchmarks._referee import Plane
+from benchmarks.reliability.referee import Plane
 
 RUN = "seed-000.jsonl"
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
+from adaptsample.comparison.caveats import doubts
 from adaptsample.comparison.curves import Curve
-from adaptsample.comparison.fairness import doubts
 from adaptsample.comparison.statistics import Comparison, holm
 
 

@@ -6,7 +6,7 @@ import pytest
 from adaptsample import Sampler
 from adaptsample.comparison.tables import rows, run_table
 from adaptsample.oracles import ExpressionOracle
-from benchmarks._referee import Plane
+from benchmarks.reliability.referee import Plane
 
 
 def _run(path: Path, **settings: Any) -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from adaptsample import Box
-from adaptsample.evaluation import Question, Status, answer
+from adaptsample.evaluation.asking import Question, Status, answer
 from adaptsample.oracles import (
     CommandError,
     CommandOracle,

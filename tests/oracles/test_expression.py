@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
 from adaptsample.oracles.expression import ExpressionError, ExpressionOracle
 from adaptsample.oracles.protocol import Differentiable, Oracle, Stochastic, SupportsExact
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
 from adaptsample.oracles.function import FunctionOracle, OutputError
 from adaptsample.oracles.protocol import Differentiable, Oracle, Stochastic, SupportsExact
 

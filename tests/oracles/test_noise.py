@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from adaptsample.domain import Box
+from adaptsample.core.domain import Box
 from adaptsample.oracles.function import FunctionOracle
 from adaptsample.oracles.noise import NoisyOracle
 from adaptsample.oracles.protocol import Differentiable, Oracle, Stochastic, SupportsExact

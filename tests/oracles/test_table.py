@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch import Generator
 
 from adaptsample import Box, Dataset, Sampler
+from adaptsample.core.pool import is_among, nearest_rows
 from adaptsample.oracles import Finite, SupportsExact, TableOracle
-from adaptsample.pool import is_among, nearest_rows
 from adaptsample.registry import describe, strategies
-from benchmarks._referee import Plane
+from benchmarks.reliability.referee import Plane
 from tests.fakes import FormulaModel
 
 CSV = """\

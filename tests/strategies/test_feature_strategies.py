@@ -10,7 +10,7 @@ from torch import Tensor
 
 from adaptsample import FeatureStrategy, derive_generator
 from adaptsample.registry import make_strategy
-from tests.test_linear_posterior import variances
+from tests.acquisition.test_linear_posterior import variances
 
 NOISE = 1e-3
 

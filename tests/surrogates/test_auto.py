@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from adaptsample.data import Dataset
-from adaptsample.domain import Box
-from adaptsample.randomness import derive_generator
-from adaptsample.surrogates._contest import spread_of
-from adaptsample.surrogates._transforms import MARGIN, Transform
-from adaptsample.surrogates.auto import TRANSFORMS, Auto, AutoModel
-from adaptsample.surrogates.jump import Jump
-from adaptsample.surrogates.member import Member
-from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.domain import Box
+from adaptsample.core.randomness import derive_generator
+from adaptsample.surrogates.auto.portfolio import Member
+from adaptsample.surrogates.auto.search import spread_of
+from adaptsample.surrogates.auto.surrogate import TRANSFORMS, Auto, AutoModel
+from adaptsample.surrogates.auto.transforms import MARGIN, Transform
+from adaptsample.surrogates.jump.surrogate import Jump
+from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.surrogates.protocol import UnsupportedModelError
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})

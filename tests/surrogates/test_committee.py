@@ -9,13 +9,13 @@ import torch
 from torch import Generator, Tensor
 
 from adaptsample import Box, Dataset, Points, SupportsCommittee, SupportsStd, Values
-from adaptsample.problems import PROBLEMS
-from adaptsample.randomness import derive_generator
+from adaptsample.core.randomness import derive_generator
+from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates._contest import CrossValidates
+from adaptsample.surrogates.auto.search import CrossValidates
 from adaptsample.surrogates.committee import Committee, CommitteeModel
-from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 
 TRAINING = LevenbergMarquardt(starts=1, iterations=60, continued_iterations=40)

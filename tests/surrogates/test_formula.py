@@ -21,11 +21,11 @@ from adaptsample import (
     SupportsParameterGradient,
     derive_generator,
 )
-from adaptsample.checkpoint import Checkpoint
 from adaptsample.oracles import ExpressionError, ExpressionOracle
+from adaptsample.record.checkpoint import Checkpoint
 from adaptsample.registry import describe, label, make_surrogate, rebuild, surrogates
 from adaptsample.surrogates.formula import Formula, FormulaModel
-from tests.test_surrogates import DEGENERATE
+from tests.surrogates.test_contract import DEGENERATE
 
 LINE = Formula("a*x + b", ("x",), ("a", "b"))
 DECAY = Formula("a*exp(-k*x) + c", ("x",), ("a", "k", "c"))

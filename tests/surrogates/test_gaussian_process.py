@@ -9,15 +9,15 @@ import torch
 from scipy.special import gamma, kv
 from torch import Tensor
 
-from adaptsample.calibration import proportion_in_interval
-from adaptsample.data import Dataset
-from adaptsample.domain import Box
-from adaptsample.problems import PROBLEMS
-from adaptsample.randomness import derive_generator
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.domain import Box
+from adaptsample.core.randomness import derive_generator
+from adaptsample.metrics.calibration import proportion_in_interval
+from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates._bases import multi_indices
-from adaptsample.surrogates._kriging import KernelName, Kriged, Kriging, correlation
-from adaptsample.surrogates.gaussian_process import GaussianProcess, GaussianProcessModel
+from adaptsample.surrogates._chebyshev import multi_indices
+from adaptsample.surrogates.gaussian_process.kriging import KernelName, Kriged, Kriging, correlation
+from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess, GaussianProcessModel
 
 KERNELS: tuple[KernelName, ...] = get_args(KernelName)
 QUICK = GaussianProcess(n_starts=1)

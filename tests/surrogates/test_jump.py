@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample._deadline import Deadline
-from adaptsample.data import Dataset
-from adaptsample.domain import Box
-from adaptsample.randomness import derive_generator
-from adaptsample.surrogates._bases import InputScale, chebyshev
-from adaptsample.surrogates._contest import CrossValidates
-from adaptsample.surrogates._jump_boundary import MAX_DEGREE, choose, separate
-from adaptsample.surrogates._jump_fitted import FittedJump
-from adaptsample.surrogates._jump_sides import climb, relabelled
-from adaptsample.surrogates.jump import Jump, JumpModel
-from adaptsample.surrogates.polynomial import Polynomial
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.deadline import Deadline
+from adaptsample.core.domain import Box
+from adaptsample.core.randomness import derive_generator
+from adaptsample.surrogates._chebyshev import InputScale, chebyshev
+from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates.jump.boundary import MAX_DEGREE, choose, separate
+from adaptsample.surrogates.jump.fitted import FittedJump
+from adaptsample.surrogates.jump.sides import climb, relabelled
+from adaptsample.surrogates.jump.surrogate import Jump, JumpModel
+from adaptsample.surrogates.polynomial.surrogate import Polynomial
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
 Function = Callable[[Tensor, Tensor], Tensor]

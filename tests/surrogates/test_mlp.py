@@ -15,13 +15,13 @@ from adaptsample import (
     SupportsStd,
     derive_generator,
 )
-from adaptsample.problems import PROBLEMS
+from adaptsample.core.scaling import Scaling
+from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates._contest import CrossValidates
-from adaptsample.surrogates._scaling import Scaling
-from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
+from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates.mlp.surrogate import MLP, CalibratedMLPModel, MLPModel
 from adaptsample.training import DivergenceWarning, GradientDescent, LevenbergMarquardt
-from adaptsample.training.gradient_descent import Training
+from adaptsample.training.gradient_descent.trainer import Training
 
 SHORT = MLP(
     hidden=(10, 8), activation="silu", training=GradientDescent(steps=60, continued_steps=20)

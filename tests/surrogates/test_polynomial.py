@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample.data import Dataset
-from adaptsample.domain import Box
-from adaptsample.metrics import reference_set
-from adaptsample.problems import problem
-from adaptsample.randomness import derive_generator
-from adaptsample.surrogates._bases import (
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.domain import Box
+from adaptsample.core.randomness import derive_generator
+from adaptsample.metrics.errors import reference_set
+from adaptsample.oracles.problems import problem
+from adaptsample.surrogates._chebyshev import (
     InputScale,
     Orthonormal,
     OutputScale,
@@ -21,7 +21,7 @@ from adaptsample.surrogates._bases import (
     multi_indices,
     swing,
 )
-from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
+from adaptsample.surrogates.polynomial.surrogate import Polynomial, PolynomialModel
 
 
 def unit(d: int) -> Box:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from adaptsample import derive_generator
-from adaptsample.training.gradient_descent import (
+from adaptsample.training.gradient_descent.trainer import (
     DivergenceWarning,
     GradientDescent,
     OptimizerState,

@@ -8,19 +8,25 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from adaptsample.training import _lm_network
-from adaptsample.training._lm_evidence import flat_prior, grouped_prior, reestimate
-from adaptsample.training._lm_linearisation import Linearisation
-from adaptsample.training._lm_network import Problem
-from adaptsample.training._lm_normal import (
+from adaptsample.training.levenberg_marquardt import network as _lm_network
+from adaptsample.training.levenberg_marquardt.evidence import flat_prior, grouped_prior, reestimate
+from adaptsample.training.levenberg_marquardt.linearisation import Linearisation
+from adaptsample.training.levenberg_marquardt.network import Problem
+from adaptsample.training.levenberg_marquardt.normal import (
     Jacobian,
     dual_gram,
     factorise,
     normal_equations,
     solve,
 )
-from adaptsample.training._lm_solver import State, Stop, compile_solver, make_solver, relax
-from adaptsample.training.levenberg_marquardt import (
+from adaptsample.training.levenberg_marquardt.solver import (
+    State,
+    Stop,
+    compile_solver,
+    make_solver,
+    relax,
+)
+from adaptsample.training.levenberg_marquardt.trainer import (
     LevenbergMarquardt,
     initial_parameters,
     parameter_groups,

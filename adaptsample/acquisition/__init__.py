@@ -1,0 +1,1 @@
+"""What strategies are made of: what they see and answer, scores, selections, features, forgetting."""

@@ -1,0 +1,1 @@
+"""Pictures of one run, of rivals side by side, and moving ones."""

@@ -1,0 +1,1 @@
+"""Words that all speak: points, domains, data sets, randomness, files."""

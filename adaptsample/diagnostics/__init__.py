@@ -1,0 +1,1 @@
+"""What a model says beyond values: curvature, loss surfaces, where errors come from."""

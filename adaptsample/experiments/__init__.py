@@ -1,0 +1,1 @@
+"""Runs that are stated by name, one or many of them."""

@@ -1,0 +1,132 @@
+"""What a run knows: its training set, what failed, and what is still awaited."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.pool import is_among
+from adaptsample.core.shapes import Points
+from adaptsample.evaluation.asking import Evaluation, Status, point_key
+from adaptsample.loop.batch import Asked
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Pending:
+    """A point asked and not told yet; see `Asked`."""
+
+    x: Float[Tensor, " d"]
+    gradient: bool
+    foretold: Float[Tensor, " k"] | None
+
+
+@final
+class Knowledge:
+    """Grows with every evaluation; the only thing that takes points out of it are proposals.
+
+    Args:
+        dimension: of the domain.
+        repeats: whether a point may be in the training set more than once.
+        pool: all points that may be asked (m, d), each of them once; None for any points.
+    """
+
+    def __init__(self, dimension: int, *, repeats: bool, pool: Points | None = None) -> None:
+        self.data = Dataset.empty(dimension)
+        self.failed = self.data.x
+        self.retired = self.data.x  # what proposals took out of the training set
+        self.pool = pool  # what is left to ask
+        self.n_told = 0
+        self._repeats = repeats
+        self._pending: dict[bytes, _Pending] = {}
+        self._met: set[bytes] = set()  # points that were in the training set once
+        self._fresh: list[float] = []  # errors of what was foretold, since the last recorded round
+
+    @property
+    def has_values(self) -> bool:
+        """Whether any evaluation succeeded so far."""
+        return bool(self._met)
+
+    @property
+    def n_pending(self) -> int:
+        """How many different points are asked and not told yet."""
+        return len(self._pending)
+
+    @property
+    def pending(self) -> Points:
+        """Points asked and not told yet (p, d)."""
+        points = [entry.x for entry in self._pending.values()]
+        return torch.stack(points) if points else self.failed[:0]
+
+    @property
+    def fresh_mae(self) -> float | None:
+        """Mean absolute error of what was foretold since the last recorded round, if anything."""
+        return sum(self._fresh) / len(self._fresh) if self._fresh else None
+
+    def forget_fresh(self) -> None:
+        """Begin another round."""
+        self._fresh = []
+
+    def wanted(self, x: Points) -> Bool[Tensor, " n"]:
+        """Return at which points the gradient was asked for too."""
+        entries = [self._pending.get(point_key(point)) for point in x]
+        return torch.tensor([e is not None and e.gradient for e in entries], dtype=torch.bool)
+
+    def expect(self, asked: Asked) -> None:
+        """Take points out of the training set, and await those that are asked."""
+        if len(asked.drop):
+            self.retired = torch.cat([self.retired, self.data.x[asked.drop]])
+            self.data = self.data.without(asked.drop)
+        if self.pool is not None:
+            self.pool = self.pool[~is_among(self.pool, asked.x)]
+        for i, point in enumerate(asked.x):
+            foretold = None if asked.foretold is None else asked.foretold[i]
+            self._pending[point_key(point)] = _Pending(point, bool(asked.gradient[i]), foretold)
+
+    def learn(self, evaluations: Sequence[Evaluation]) -> list[float]:
+        """Let ok values into the training set, once for each point of a deterministic oracle.
+
+        Returns:
+            The absolute errors of what was foretold of them.
+        """
+        self.n_told += len(evaluations)
+        fresh = [error for e in evaluations if (error := self._compared(e)) is not None]
+        self._fresh += fresh
+        failed = [e.x for e in evaluations if e.status is not Status.OK]
+        good = [e for e in evaluations if e.status is Status.OK]
+        if failed:
+            self.failed = torch.cat([self.failed, torch.stack(failed)])
+        if not self._repeats:
+            good = list({point_key(e.x): e for e in good}.values())
+        if good:
+            self._add(good)
+        return fresh
+
+    def _compared(self, evaluation: Evaluation) -> float | None:
+        asked = self._pending.pop(point_key(evaluation.x), None)
+        if asked is None or asked.foretold is None or evaluation.y is None:
+            return None
+        return float((asked.foretold - evaluation.y).abs().max())
+
+    def _add(self, good: Sequence[Evaluation]) -> None:
+        new = _dataset(good)
+        keys = {point_key(e.x) for e in good}
+        if not self._repeats and not keys.isdisjoint(self._met):
+            again = is_among(self.data.x, new.x)
+            self.data = self.data.without(again.nonzero()[:, 0])
+        self._met |= keys
+        self.data = self.data + new if len(self.data) else new
+
+
+def _dataset(evaluations: Sequence[Evaluation]) -> Dataset:
+    y = torch.stack([e.y for e in evaluations if e.y is not None])
+    x = torch.stack([e.x for e in evaluations])
+    if all(e.gradient is None for e in evaluations):
+        return Dataset(x, y)
+    missing = torch.full((y.shape[1], x.shape[1]), torch.nan, dtype=torch.float64)
+    slopes = [missing if e.gradient is None else e.gradient for e in evaluations]
+    return Dataset(x, y, torch.stack(slopes))

@@ -1,0 +1,1 @@
+"""Errors against exact values, and scores of predicted uncertainties."""

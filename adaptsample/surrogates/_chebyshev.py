@@ -1,0 +1,221 @@
+"""Chebyshev bases on the bounding box of the data.
+
+A basis is a set of multi-indices i; its functions are products of Chebyshev polynomials
+T_{i_1}(u_1) ... T_{i_d}(u_d) of the scaled coordinates u in [-1, 1]^d. Two rules turn one degree
+per axis into a set: the *total degree* rule, sum_j i_j / degree_j <= 1, for functions whose
+variables mix freely, and the *hyperbolic cross*, sum_j log(i_j + 1) / log(degree_j + 1) <= 1, for
+functions whose high orders live on few axes at a time.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from typing import Literal, Self, TypeAlias, final
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.quasirandom import SobolEngine
+
+from adaptsample.core.shapes import Points, Values
+
+Rule: TypeAlias = Literal["total", "hyperbolic"]
+RULES: tuple[Rule, ...] = ("total", "hyperbolic")
+Degrees: TypeAlias = tuple[int, ...]
+
+REACH = 1.5
+"""Scaled coordinates are limited to this: polynomials are constant beyond, hence finite."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InputScale:
+    """The affine map of the data's bounding box onto [-1, 1]^d."""
+
+    centre: Float[Tensor, " d"]
+    half_width: Float[Tensor, " d"]
+
+    @classmethod
+    def of(cls, x: Points) -> Self:
+        """Return the scale of a dataset's points; an axis without extent keeps its unit."""
+        low, high = x.amin(dim=0) / 2, x.amax(dim=0) / 2
+        return cls(low + high, torch.where(high > low, high - low, 1.0))
+
+    @classmethod
+    def about_zero(cls, x: Points) -> Self:
+        """Return the scale whose centre is 0 on axes whose data may be from all around it.
+
+        An even or odd function is sparse in polynomials about its own centre only, and that is 0
+        far more often than the middle of some random points. Their box is smaller than its domain
+        by about the width of the gaps between them.
+        """
+        scale = cls.of(x)
+        is_near = scale.centre.abs() * len(x) <= 2 * scale.half_width
+        centre = torch.where(is_near, 0.0, scale.centre)
+        return cls(centre, scale.half_width + (scale.centre - centre).abs())
+
+    def __call__(self, x: Points) -> Points:
+        """Scale points."""
+        u = (x - self.centre) / self.half_width
+        return torch.nan_to_num(u).clamp(-REACH, REACH)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class OutputScale:
+    """The affine map that gives the data mean 0 and standard deviation 1."""
+
+    location: Float[Tensor, " k"]
+    spread: Float[Tensor, " k"]
+
+    @classmethod
+    def of(cls, y: Values) -> Self:
+        """Return the scale of a dataset's values; a constant output keeps its unit."""
+        largest = y.abs().amax(dim=0).clamp_min(torch.finfo(y.dtype).tiny)
+        unit = y / largest  # squares of the values themselves may overflow
+        spread = unit.std(dim=0, correction=0)
+        is_constant = (spread < 1e-15) | (y.amax(dim=0) == y.amin(dim=0))
+        return cls(unit.mean(dim=0) * largest, torch.where(is_constant, 1.0, spread * largest))
+
+    def forward(self, y: Values) -> Values:
+        """Standardise values."""
+        return (y - self.location) / self.spread
+
+    def inverse(self, z: Values) -> Values:
+        """Return standardised values to the units of the data; never infinite."""
+        return torch.nan_to_num(self.location + z * self.spread)
+
+
+@lru_cache(maxsize=4096)
+def multi_indices(rule: Rule, degrees: Degrees, limit: int) -> Int64[Tensor, "p d"] | None:
+    """Return the multi-indices of a rule, or None if there are more than ``limit``.
+
+    Args:
+        rule: "total" or "hyperbolic".
+        degrees: the highest degree on each axis; 0 leaves the axis out.
+        limit: the largest useful number of basis functions.
+    """
+    found: list[tuple[int, ...]] = []
+
+    def extend(prefix: tuple[int, ...], room: float) -> bool:
+        axis = len(prefix)
+        if axis == len(degrees):
+            found.append(prefix)
+            return len(found) <= limit
+        for i in range(degrees[axis] + 1):
+            cost = 0.0 if i == 0 else _cost(rule, i, degrees[axis])
+            if cost > room + 1e-9:
+                break
+            if not extend((*prefix, i), room - cost):
+                return False
+        return True
+
+    return torch.tensor(found) if extend((), 1.0) else None
+
+
+def _cost(rule: Rule, i: int, degree: int) -> float:
+    return i / degree if rule == "total" else log(i + 1) / log(degree + 1)
+
+
+def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
+    """Evaluate the basis functions ``indices`` at scaled points."""
+    orders = torch.arange(int(indices.max()) + 1)
+    polynomials = torch.special.chebyshev_polynomial_t(u[..., None], orders)
+    columns: Tensor = polynomials[:, 0, indices[:, 0]]
+    for axis in range(1, u.shape[1]):
+        columns = columns * polynomials[:, axis, indices[:, axis]]
+    return columns
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Orthonormal:
+    """Columns of features at the training points, in orthonormal coordinates.
+
+    A singular value decomposition drops directions that the points cannot tell apart, so that
+    repeated, collinear or too few points need no care elsewhere.
+
+    Attributes:
+        q: orthonormal columns, (n, r) with r the numerical rank.
+        to_coefficients: (p, r), from coordinates to coefficients of the features.
+        from_coefficients: (r, p), the way back.
+    """
+
+    q: Float[Tensor, "n r"]
+    to_coefficients: Float[Tensor, "p r"]
+    from_coefficients: Float[Tensor, "r p"]
+
+    @classmethod
+    def of(cls, columns: Float[Tensor, "n p"]) -> Self:
+        """Orthonormalise features."""
+        left, singular, right = torch.linalg.svd(columns, full_matrices=False)
+        keep = singular > 1e-13 * singular[0]
+        left, singular, right = left[:, keep], singular[keep], right[keep]
+        return cls(left, right.T / singular, singular[:, None] * right)
+
+    @property
+    def rank(self) -> int:
+        """Effective number of parameters."""
+        return self.q.shape[1]
+
+    def solve(self, y: Float[Tensor, " n"]) -> tuple[Float[Tensor, " p"], Float[Tensor, " n"]]:
+        """Return least-squares coefficients and residuals, refined once against rounding."""
+        first = self.q.T @ y
+        rest = y - self.q @ first
+        second = self.q.T @ rest
+        return self.to_coefficients @ (first + second), rest - self.q @ second
+
+    def leave_one_out(
+        self, residuals: Float[Tensor, " n"], y: Float[Tensor, " n"]
+    ) -> Float[Tensor, " n"]:
+        """Turn residuals of the least-squares fit into those of the n fits without one point.
+
+        A point that determines a parameter on its own has nothing to be predicted from; its
+        residual is then its value.
+        """
+        freedom = 1 - self.q.square().sum(dim=1)
+        return torch.where(freedom > 1e-9, residuals / freedom.clamp_min(1e-9), y)
+
+    def variance(
+        self, columns: Float[Tensor, "m p"], loo: Float[Tensor, " n"]
+    ) -> Float[Tensor, " m"]:
+        """Return the squared error to expect at other points, on average the leave-one-out one."""
+        leverage = (columns @ self.to_coefficients).square().sum(dim=1)
+        return loo.square().mean() * (1 + leverage) / (1 + self.rank / len(loo))
+
+
+def score(loo: Float[Tensor, " n"], n_parameters: int) -> float:
+    """Return the root mean square leave-one-out residual, dearer the more is fitted to n points.
+
+    The factor 1 / (1 - p / n) makes up for the optimism of choosing the basis by the same score.
+    """
+    return float(loo.square().mean().sqrt()) / max(1 - n_parameters / len(loo), 1e-3)
+
+
+def swing(basis: Orthonormal, elsewhere: Float[Tensor, "m p"]) -> float:
+    """Return how much larger errors are in the box than at the points.
+
+    Large bases swing between the points and beyond them, in corners above all, where no residual
+    can tell; the leverage does. The mean root of 1 + leverage is compared with that at the points.
+
+    Args:
+        basis: the features at the points.
+        elsewhere: the features at `box_points`.
+    """
+    leverage = (elsewhere @ basis.to_coefficients).square().sum(dim=1)
+    at_points = (1 + basis.q.square().sum(dim=1)).sqrt()
+    return float((1 + leverage).sqrt().mean() / at_points.mean())
+
+
+def fill_box(x: Points, n: int = 256) -> Points:
+    """Return points that fill the bounding box of x evenly."""
+    scale = InputScale.of(x)
+    return scale.centre + scale.half_width * box_points(x.shape[1], n)
+
+
+@lru_cache
+def box_points(dimension: int, n: int = 256) -> Points:
+    """Return points that fill [-1, 1]^d evenly."""
+    engine = SobolEngine(dimension)  # type: ignore[no-untyped-call]  # torch ships it untyped
+    unit: Tensor = engine.draw(n + 1, dtype=torch.float64)[1:]  # the first is a corner
+    return 2 * unit - 1

@@ -1,0 +1,1 @@
+"""The surrogate that chooses among the others, by their held-out errors."""

@@ -1,0 +1,226 @@
+"""The automatic choice: many surrogates and output transforms, judged by cross-validation.
+
+No family is best for all functions. Each member of the portfolio is drafted, cheap ones first, with
+the output as it is and transformed (log, reciprocal, square root), and judged by the error of its
+held-out predictions in the units of the output. The best few get a second, longer fit; those near
+the best form a committee, which predicts with the weights that have the least held-out error, and
+whose disagreement shows where the choice is still open.
+
+Two safeguards keep flexible members from winning by chance: an error counts for more if there are
+few points per parameter, and a *bold* member (several creases) must stand a trial: found
+afresh from a part of the data it must foretell the rest better than the others do. A jump and
+those that seem as good as it are compared in that way as well.
+
+In a loop the models near the best are refitted, and the whole portfolio is searched again only
+when the data has grown enough or the refits disappoint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.deadline import Deadline
+from adaptsample.core.shapes import Points, Values
+from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.auto.portfolio import Member
+from adaptsample.surrogates.auto.search import Contest, Outcome, Score, spread_of
+from adaptsample.surrogates.auto.transforms import TransformName
+from adaptsample.surrogates.crease.forms import Kind
+from adaptsample.surrogates.crease.surrogate import Crease
+from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
+from adaptsample.surrogates.jump.surrogate import Jump
+from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.training import LevenbergMarquardt
+
+TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
+
+
+def _crease(kind: Kind, *, is_bold: bool) -> Member:
+    return Member(
+        f"crease_{kind}",
+        Crease(kind, n_climbs=0, seconds=5.0),
+        Crease(kind, n_starts=0, seconds=15.0),
+        after="crease_abs" if is_bold else "",
+        n_transforms=2 if is_bold else 4,
+        max_dimension=4 if is_bold else None,
+        is_bold=is_bold,
+    )
+
+
+def _creased_network(name: str, hidden: tuple[int, ...], *activation: str) -> Member:
+    training = LevenbergMarquardt(starts=8, finalists=3, seconds=10.0)
+    return Member(name, MLP(hidden, activation, training=training), n_transforms=1, is_bold=True)
+
+
+def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | None) -> Member:
+    recipe = MLP(hidden, training=LevenbergMarquardt(seconds=10.0))
+    return Member(name, recipe, n_transforms=2, max_dimension=max_dimension, has_prior=True)
+
+
+NETWORKS = (
+    _smooth_network("wide_network", (12, 12), max_dimension=1),
+    _smooth_network("network", (10, 10, 10), max_dimension=None),
+    _creased_network("network_abs", (10, 10, 1, 6, 6), "tanh", "tanh", "abs", "tanh", "tanh"),
+    _creased_network("network_mixed", (10, 10, 2, 10), "tanh", "tanh", "crease", "tanh"),
+    _creased_network("network_abs3", (10, 10, 3, 10), "tanh", "tanh", "abs", "tanh"),
+)
+"""Networks alone: smooth, with one crease, with one crease beside a smooth part, with three."""
+
+MEMBERS = (
+    Member("polynomial", Polynomial()),
+    _crease("abs", is_bold=False),
+    Member("gaussian_process", GaussianProcess(), has_prior=True),
+    Member(
+        "rough_gaussian_process",
+        GaussianProcess(kernels=("matern32",), trend=1, noisy=False),
+        has_prior=True,
+    ),
+    Member("jump", Jump(), n_transforms=None, max_dimension=4),
+    *(_crease(kind, is_bold=True) for kind in ("abs2", "max", "product")),
+    *NETWORKS,
+)
+"""The portfolio: cheap members first."""
+
+
+@final
+@dataclass(frozen=True)
+class Auto:
+    """Chooses among surrogates and output transforms by cross-validation.
+
+    Args:
+        members: the portfolio, cheap members first.
+        transforms: the output transforms to try, where the values allow.
+        seconds: CPU time after which no candidate is begun; wall time would make the choice depend
+            on what else the machine does.
+
+    Raises:
+        ValueError: all members are bold, or the identity is not among the transforms.
+    """
+
+    members: tuple[Member, ...] = MEMBERS
+    transforms: tuple[TransformName, ...] = TRANSFORMS
+    seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if all(member.is_bold for member in self.members):
+            raise ValueError(f"members need one that is not bold, got {self.members}")
+        if "identity" not in self.transforms:
+            raise ValueError(
+                f"transforms need 'identity', which alone is always legal, got {self.transforms}"
+            )
+
+    @warns_of_degenerate_data
+    def fit(
+        self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
+    ) -> "AutoModel":
+        """Choose for each output on its own; what ``start`` found is refitted first."""
+        n_outputs = data.y.shape[1]
+        outcomes = []
+        for k in range(n_outputs):
+            deadline = Deadline.after(self.seconds / n_outputs)
+            one = Dataset(data.x, data.y[:, k : k + 1])
+            contest = Contest(self.members, self.transforms, one, deadline, generator)
+            outcomes.append(contest.run(None if start is None else start.outcomes[k]))
+        return AutoModel(data, tuple(outcomes))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class AutoModel:
+    """The best candidate for each output, and those near it, weighted."""
+
+    data: Dataset
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point, d."""
+        return self.data.x.shape[1]
+
+    @property
+    def scores(self) -> tuple[tuple[Score, ...], ...]:
+        """How every candidate did, for each output, in the order in which they were tried."""
+        return tuple(outcome.scores for outcome in self.outcomes)
+
+    @property
+    def choice(self) -> Mapping[str, Any]:
+        """The committee's scores and weights and all candidates' scores, for each output."""
+        return {
+            "chosen": [
+                [
+                    {**vars(candidate.score), "weight": weight}
+                    for candidate, weight in zip(
+                        outcome.committee, outcome.weights.tolist(), strict=True
+                    )
+                ]
+                for outcome in self.outcomes
+            ],
+            "tried": [[vars(score) for score in outcome.scores] for outcome in self.outcomes],
+        }
+
+    @property
+    def noise_std(self) -> Float[Tensor, " k"]:
+        """Standard deviation of the noise as the committee sees it; NaN where no member does."""
+        return torch.stack([outcome.noise_std for outcome in self.outcomes])
+
+    @accepts_arrays
+    def predict(self, x: Points) -> Values:
+        """Predict by the weighted mean of each output's committee."""
+        return torch.stack([outcome.predict(x) for outcome in self.outcomes], dim=1)
+
+    @accepts_arrays
+    def committee(self, x: Points) -> Float[Tensor, "m n k"]:
+        """Predict by all candidates near the best, and by all that these take for possible.
+
+        Where there are fewer for one output than for another, the first repeats.
+        """
+        columns = [outcome.hypotheses(x) for outcome in self.outcomes]
+        n_members = max(len(column) for column in columns)
+        padded = [
+            torch.cat([column, column[:1].expand(n_members - len(column), -1)])
+            for column in columns
+        ]
+        return torch.stack(padded, dim=2)
+
+    @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return each output's derivatives with respect to the winner's parameters, or terms.
+
+        They are in units of the output's spread.
+        """
+        columns = [
+            outcome.winner.features(x) / spread_of(self.data.y[:, k : k + 1])
+            for k, outcome in enumerate(self.outcomes)
+        ]
+        return torch.cat(columns, dim=1)
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Value minus the winner's prediction without the point, as large as is to be feared."""
+        del generator  # known from the contest
+        columns = [
+            outcome.winner.residuals * spread_of(self.data.y[:, k : k + 1])
+            for k, outcome in enumerate(self.outcomes)
+        ]
+        return torch.stack(columns, dim=1)
+
+    @accepts_arrays
+    def std(self, x: Points) -> Values:
+        """Return the root mean square of the members' own deviations and their disagreement.
+
+        That is the standard deviation of the mixture, in units of each output's spread.
+        """
+        columns = []
+        for k, outcome in enumerate(self.outcomes):
+            spread = spread_of(self.data.y[:, k : k + 1])
+            predictions = outcome.committee_predictions(x) / spread
+            own = torch.stack([candidate.std(x) for candidate in outcome.committee]) / spread
+            off = predictions - outcome.weights @ predictions
+            columns.append((outcome.weights @ (own.square() + off.square())).sqrt())
+        return torch.stack(columns, dim=1)

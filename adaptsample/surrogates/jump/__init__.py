@@ -1,0 +1,1 @@
+"""Functions that jump along a smooth boundary."""

@@ -1,0 +1,1 @@
+"""Networks, also with creases."""

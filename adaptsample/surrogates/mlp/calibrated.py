@@ -1,0 +1,193 @@
+"""Networks fitted by least squares, which can tell how well they predict."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil, nan
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.randomness import derive_generator
+from adaptsample.core.scaling import Scaling
+from adaptsample.core.shapes import Points, Values
+from adaptsample.surrogates._chebyshev import fill_box
+from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.mlp.network import Network, scaled_samples
+from adaptsample.training.levenberg_marquardt.trainer import (
+    LeastSquaresTraining,
+    LevenbergMarquardt,
+)
+
+_REFIT_ITERATIONS = 200  # of cross-validation, at most
+_PERTURBATIONS = (0.01, 0.001)  # of parameters, relative
+_GOOD_LOSS = 1e-12  # a refit with this mean squared error has not gone astray
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CalibratedMLPModel:
+    """A network fitted by least squares, which knows how well it predicts.
+
+    Its standard deviation is that of the linearised fit (MacKay 1992), times a factor: as many
+    held-out residuals are within it as there would be for a normal distribution. The factor costs
+    refits, and is computed when it is first asked for.
+
+    Attributes:
+        network: the network, with its scalings.
+        trainings: of all finalists, the best first: their parameters, loss curves, and what is
+            needed to continue.
+        trainer: how it was fitted.
+        data: what to.
+        relative: whether errors of slopes are measured against their mean square.
+        seed: of the random numbers of the calibration.
+    """
+
+    network: Network
+    trainings: tuple[LeastSquaresTraining, ...]
+    trainer: LevenbergMarquardt
+    data: Dataset
+    relative: bool
+    seed: int
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point, d."""
+        return self.network.widths[0]
+
+    @accepts_arrays
+    def predict(self, x: Points) -> Values:
+        """Predict at n points, in the units of the data."""
+        return self.network.predict(x)
+
+    @accepts_arrays
+    def gradient(self, x: Points) -> Float[Tensor, "n k d"]:
+        """Return d y_k / d x_d at n points, in the units of the data."""
+        return self.network.gradient(x)
+
+    @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return the activations of the last hidden layer, in which the prediction is linear."""
+        return self.network.features(x)
+
+    @accepts_arrays
+    def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
+        """Return the derivatives of the scaled outputs with respect to the parameters.
+
+        Parameters are in units of their prior's standard deviation, so that those that the evidence
+        holds near zero, as the weights of a variable that does not matter, count for little.
+        """
+        return self.network.parameter_gradient(x) * self.training.linearisation.scale
+
+    @accepts_arrays
+    def committee(self, x: Points) -> Float[Tensor, "m n k"]:
+        """Return the predictions of all finalists, the model's own first."""
+        networks = (self.network.with_theta(training.theta) for training in self.trainings)
+        return torch.stack([network.predict(x) for network in networks])
+
+    @property
+    def learns_gradients(self) -> bool:
+        """True."""
+        return True
+
+    @accepts_arrays
+    def std(self, x: Points) -> Values:
+        """Return the predictive standard deviation, in units of each output's spread."""
+        return self._factor * _linearised_std(self.network, self.training, x)
+
+    @property
+    def noise_std(self) -> Float[Tensor, " k"]:
+        """Standard deviation of the noise that the evidence finds, in the units of the data.
+
+        In scaled units it is the same for all outputs; 0 if the fit had no prior.
+        """
+        prior = self.training.state.prior
+        noise = float(prior.beta) ** -0.5 if len(prior.groups) else 0.0
+        return noise * self.network.outputs.unit
+
+    @property
+    def training(self) -> LeastSquaresTraining:
+        """The training of the network itself."""
+        return self.trainings[0]
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """How far the nearest fit from another start is, for each output; NaN if there is none.
+
+        That is the mean distance in the data's box, in units of the output's spread. A network
+        may have creases between the points, where no residual tells; others have them elsewhere.
+        """
+        if len(self.trainings) == 1:
+            return (nan,) * self.data.y.shape[1]
+        x = fill_box(self.data.x)
+        own, *others = (self.network.with_theta(t.theta).predict(x) for t in self.trainings)
+        spread = Scaling.to_moments(self.data.y).unit
+        distances = [((other - own) / spread).abs().mean(dim=0) for other in others]
+        return tuple(torch.stack(distances).amin(dim=0).tolist())
+
+    @property
+    def n_parameters(self) -> tuple[int, ...]:
+        """Effective number of parameters, for each output: how many its data determine."""
+        leverages = self.training.linearisation.leverages
+        shares = leverages.view(-1, *self.data.y.shape).sum(dim=(0, 1))
+        return tuple(max(1, ceil(share)) for share in shares.tolist())
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Return value minus the prediction of a fit without the point, in five folds.
+
+        The refits continue from here, with perturbed parameters. Unperturbed, they would stay at
+        what the whole data taught, where the rest does not determine the network.
+        """
+        return self._cross_validate(generator)[0]
+
+    @cached_property
+    def _factor(self) -> Float[Tensor, " k"]:
+        """What the linearised standard deviation has to be multiplied by."""
+        residuals, std = self._cross_validate(derive_generator(self.seed, "calibration"))
+        spread = Scaling.to_moments(self.data.y).unit
+        ratio = (residuals / spread).abs() / std.clamp(min=1e-300)
+        return ratio.nan_to_num(0.0, 1e300).quantile(0.6827, dim=0).clamp(max=1e100)
+
+    def _cross_validate(self, generator: Generator) -> tuple[Values, Values]:
+        """Return held-out residuals, and the linearised standard deviation at the same points."""
+        data, network = self.data, self.network
+        fold = torch.randperm(len(data), generator=generator) % 5
+        residuals = data.y - Scaling.to_moments(data.y).shift
+        std = torch.ones_like(data.y)
+        for k in range(min(5, len(data)) if len(data) > 1 else 0):
+            held = (fold == k).nonzero()[:, 0]
+            training = self._refitted(data.without(held), generator)
+            refit = network.with_theta(training.theta)
+            residuals[held] = data.y[held] - refit.predict(data.x[held])
+            std[held] = _linearised_std(refit, training, data.x[held])
+        return residuals, std
+
+    def _refitted(self, data: Dataset, generator: Generator) -> LeastSquaresTraining:
+        """Train on a part of the data, from parameters perturbed less if more leads astray."""
+        network, losses = self.network, self.training.train_loss
+        n_iterations = min(self.trainer.continued_iterations, _REFIT_ITERATIONS)
+        trainer = replace(self.trainer, continued_iterations=n_iterations)
+        samples = scaled_samples(data, network.inputs, network.outputs, relative=self.relative)
+        expected = max(100 * float(losses[-1]) if len(losses) else 0.0, _GOOD_LOSS)
+        for size in _PERTURBATIONS:
+            noise = torch.randn(len(network.theta), dtype=torch.float64, generator=generator)
+            training = trainer.train(
+                network.theta * (1 + size * noise),
+                list(network.widths),
+                network.activation,
+                samples,
+                generator=generator,
+                state=self.training.state,
+            )
+            if len(training.train_loss) == 0 or float(training.train_loss[-1]) <= expected:
+                break
+        return training
+
+
+def _linearised_std(network: Network, training: LeastSquaresTraining, x: Points) -> Values:
+    jacobian = network.parameter_gradient(x)
+    noise = float(training.state.prior.beta) ** -0.5
+    std: Values = noise * training.linearisation.std(jacobian)
+    return std.clamp(max=1e100)

@@ -1,0 +1,1 @@
+"""Sparse polynomials; in one variable rational and piecewise ones, too."""

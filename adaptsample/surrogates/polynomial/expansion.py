@@ -1,0 +1,72 @@
+"""One output as a linear combination of features, fitted by least squares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias, final
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from adaptsample.core.shapes import Points
+from adaptsample.surrogates._chebyshev import Orthonormal, box_points, chebyshev, score, swing
+
+Columns: TypeAlias = Callable[[Points], Float[Tensor, "n p"]]
+"""Features as a function of scaled points."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """A standardised output as a sum of features.
+
+    Attributes:
+        columns: the features.
+        coefficients: their weights.
+        basis: the features at the training points.
+        loo: leave-one-out residuals at these features.
+        held_out: residuals that also account for the choice of the features, where known.
+        swing: how much larger errors are in the box than at the points.
+        score: their size, dearer the more parameters there are and the more the fit swings.
+    """
+
+    columns: Columns
+    coefficients: Float[Tensor, " p"]
+    basis: Orthonormal
+    loo: Float[Tensor, " n"]
+    held_out: Float[Tensor, " n"]
+    swing: float
+    score: float
+
+    @classmethod
+    def of(
+        cls,
+        u: Points,
+        z: Float[Tensor, " n"],
+        columns: Columns,
+        held_out: Float[Tensor, " n"] | None = None,
+    ) -> "Expansion":
+        """Fit z by the features; ``held_out`` defaults to the leave-one-out residuals."""
+        basis = Orthonormal.of(columns(u))
+        coefficients, residuals = basis.solve(z)
+        loo = basis.leave_one_out(residuals, z)
+        held_out = loo if held_out is None else held_out
+        elsewhere = columns(box_points(u.shape[1]))
+        swings = swing(basis, elsewhere)
+        total = swings * score(held_out, basis.rank)
+        return cls(columns, coefficients, basis, loo, held_out, swings, total)
+
+    @classmethod
+    def chebyshev(
+        cls,
+        u: Points,
+        z: Float[Tensor, " n"],
+        indices: Int64[Tensor, "p d"],
+        held_out: Float[Tensor, " n"] | None = None,
+    ) -> "Expansion":
+        """Fit z by products of Chebyshev polynomials."""
+        return cls.of(u, z, partial(chebyshev, indices=indices), held_out)
+
+    def predict(self, u: Points) -> Float[Tensor, " n"]:
+        """Evaluate at scaled points."""
+        return self.columns(u) @ self.coefficients

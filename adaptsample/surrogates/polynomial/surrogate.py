@@ -1,0 +1,177 @@
+"""Polynomials in Chebyshev bases, the basis chosen by cross-validation.
+
+Two searches compete. The *climb* grows one degree per axis, greedily, and keeps all terms of the
+total-degree or hyperbolic-cross rule: right for functions that use all orders up to some degree.
+The *sparse* search picks single terms out of a large dictionary: right for functions of many
+variables, of which few interact. In one variable two others take its place: rational functions, for
+poles or branch points near the interval, and piecewise polynomials, for kinks and jumps.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+from adaptsample.core.dataset import Dataset
+from adaptsample.core.shapes import Points, Values
+from adaptsample.surrogates._chebyshev import (
+    RULES,
+    Degrees,
+    InputScale,
+    OutputScale,
+    Rule,
+    multi_indices,
+)
+from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.polynomial.expansion import Expansion
+from adaptsample.surrogates.polynomial.piecewise import piecewise
+from adaptsample.surrogates.polynomial.rational import rational
+from adaptsample.surrogates.polynomial.sparse import sparse
+
+EXACT = 1e-14
+"""Standardised errors below this are rounding."""
+
+MIN_POINTS = 10
+"""Fewer points than this are too few for cross-validating a search."""
+
+
+@final
+@dataclass(frozen=True)
+class Polynomial:
+    """Least squares in a basis that is chosen for the data.
+
+    Args:
+        max_share: the largest number of coefficients per point.
+        max_degree: the highest degree on one axis.
+    """
+
+    max_share: float = 0.75
+    max_degree: int = 60
+
+    @warns_of_degenerate_data
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> "PolynomialModel":
+        """Fit each output on its own; ``start`` is of no use to a fit without local minima."""
+        del start
+        scale = InputScale.of if data.x.shape[1] == 1 else InputScale.about_zero
+        inputs, outputs = scale(data.x), OutputScale.of(data.y)
+        u, z = inputs(data.x), outputs.forward(data.y)
+        expansions = tuple(self._fit_one(u, z[:, k], generator) for k in range(z.shape[1]))
+        return PolynomialModel(inputs, outputs, expansions)
+
+    def _fit_one(self, u: Points, z: Float[Tensor, " n"], generator: Generator) -> Expansion:
+        n, dimension = u.shape
+        limit = max(1, int(self.max_share * n))
+        found = [self._climb(u, z, rule, limit) for rule in RULES[: 1 if dimension == 1 else 2]]
+        if n >= MIN_POINTS and all(expansion.score > EXACT for expansion in found):
+            if dimension == 1:
+                found += [rational(u, z, generator=generator), piecewise(u, z)]
+            else:
+                found += [self._sparse(u, z, rule, limit, generator) for rule in RULES]
+        return min(found, key=lambda expansion: expansion.score)
+
+    def _climb(self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int) -> Expansion:
+        """Grow degrees while the leave-one-out score falls; three steps without gain end it.
+
+        The climb begins at the best of the isotropic bases: a wave is invisible to small ones.
+        """
+
+        def fits(candidates: Iterable[Degrees]) -> list[tuple[Expansion, Degrees]]:
+            return [
+                (Expansion.chebyshev(u, z, indices), degrees)
+                for degrees in candidates
+                if max(degrees) <= self.max_degree
+                and (indices := multi_indices(rule, degrees, limit)) is not None
+            ]
+
+        isotropic = ((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
+        best, degrees = min(fits(isotropic), key=lambda pair: pair[0].score)
+        stale = 0
+        while stale < 3 and best.score > EXACT and (larger := fits(_moves(degrees))):
+            current, degrees = min(larger, key=lambda pair: pair[0].score)
+            stale = 0 if current.score < 0.98 * best.score else stale + 1
+            best = min(best, current, key=lambda expansion: expansion.score)
+        return best
+
+    def _sparse(
+        self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int, generator: Generator
+    ) -> Expansion:
+        """Search the largest dictionary of the rule that has four terms a point."""
+        n, dimension = u.shape
+        sizes = (
+            multi_indices(rule, (degree,) * dimension, 4 * n)
+            for degree in range(self.max_degree, -1, -1)
+        )
+        dictionary = next(indices for indices in sizes if indices is not None)
+        return sparse(u, z, dictionary, limit=limit, generator=generator)
+
+
+def _moves(degrees: Degrees) -> Iterator[Degrees]:
+    """One or two degrees more, on one axis or on all (an even function gains by twos only)."""
+    for step in (1, 2):
+        yield tuple(degree + step for degree in degrees)
+        if len(degrees) > 1:
+            for axis in range(len(degrees)):
+                yield (*degrees[:axis], degrees[axis] + step, *degrees[axis + 1 :])
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PolynomialModel:
+    """A polynomial, or a rational or piecewise one, for each output."""
+
+    inputs: InputScale
+    outputs: OutputScale
+    expansions: tuple[Expansion, ...]
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates of a point, d."""
+        return len(self.inputs.centre)
+
+    @property
+    def n_parameters(self) -> tuple[int, ...]:
+        """Effective number of parameters, for each output."""
+        return tuple(expansion.basis.rank for expansion in self.expansions)
+
+    @property
+    def swings(self) -> tuple[float, ...]:
+        """How much larger errors are in the data's box than at the points, for each output."""
+        return tuple(expansion.swing for expansion in self.expansions)
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Cross-validated error of each output in units of its spread, corrected for selection."""
+        return tuple(expansion.score for expansion in self.expansions)
+
+    @property
+    def loo_residuals(self) -> Values:
+        """Value minus leave-one-out prediction at the training points, the basis held fixed."""
+        return torch.stack([e.loo for e in self.expansions], dim=1) * self.outputs.spread
+
+    def held_out_residuals(self, *, generator: Generator) -> Values:
+        """Value minus the prediction of a fit without the point, basis search included."""
+        del generator  # known from the fit
+        return torch.stack([e.held_out for e in self.expansions], dim=1) * self.outputs.spread
+
+    @accepts_arrays
+    def predict(self, x: Points) -> Values:
+        """Evaluate; constant beyond a margin of a quarter of the data's box on each side."""
+        u = self.inputs(x)
+        return self.outputs.inverse(torch.stack([e.predict(u) for e in self.expansions], dim=1))
+
+    @accepts_arrays
+    def features(self, x: Points) -> Float[Tensor, "n f"]:
+        """Return the features of all outputs."""
+        u = self.inputs(x)
+        return torch.cat([e.columns(u) for e in self.expansions], dim=1)
+
+    @accepts_arrays
+    def std(self, x: Points) -> Values:
+        """Return the leave-one-out error scaled by leverage, in units of the spread."""
+        u = self.inputs(x)
+        variances = [e.basis.variance(e.columns(u), e.loo) for e in self.expansions]
+        return torch.stack(variances, dim=1).sqrt()

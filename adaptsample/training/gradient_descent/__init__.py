@@ -1,0 +1,1 @@
+"""Descent by stochastic gradients: recipe and compiled program."""

@@ -1,0 +1,1 @@
+"""Measurements of the library, each a folder that is run as a module."""

@@ -1,0 +1,1 @@
+"""Our surrogates and samplers beside those of other packages."""

@@ -1,0 +1,1 @@
+"""How fast selections and trainings are, as ratios within one run."""

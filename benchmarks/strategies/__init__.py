@@ -1,0 +1,1 @@
+"""Strategies beside one another, and beside those of other packages."""
