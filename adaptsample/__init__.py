@@ -1,56 +1,9 @@
-"""Surrogates of expensive functions, good to a known error, for as few evaluations as possible."""
+"""Surrogates of expensive functions, good to a known error, for as few evaluations as possible.
 
-from adaptsample.acquisition.distances import DistancesToOne as DistancesToOne
-from adaptsample.acquisition.distances import k_nearest as k_nearest
-from adaptsample.acquisition.distances import nearest as nearest
-from adaptsample.acquisition.features import FeatureMap as FeatureMap
-from adaptsample.acquisition.features import FullGradient as FullGradient
-from adaptsample.acquisition.features import Inputs as Inputs
-from adaptsample.acquisition.features import LastLayer as LastLayer
-from adaptsample.acquisition.features import Sketched as Sketched
-from adaptsample.acquisition.forgetting import Bounded as Bounded
-from adaptsample.acquisition.forgetting import DropAll as DropAll
-from adaptsample.acquisition.forgetting import DropLowest as DropLowest
-from adaptsample.acquisition.forgetting import KeepAll as KeepAll
-from adaptsample.acquisition.forgetting import Retirement as Retirement
-from adaptsample.acquisition.forgetting import model_change as model_change
-from adaptsample.acquisition.gradients import AllGradients as AllGradients
-from adaptsample.acquisition.gradients import Gradients as Gradients
-from adaptsample.acquisition.gradients import NoGradients as NoGradients
-from adaptsample.acquisition.gradients import WorthIt as WorthIt
-from adaptsample.acquisition.linear_posterior import LinearPosterior as LinearPosterior
-from adaptsample.acquisition.selection import Candidates as Candidates
-from adaptsample.acquisition.selection import Dispersed as Dispersed
-from adaptsample.acquisition.selection import Highest as Highest
-from adaptsample.acquisition.selection import PowerDraw as PowerDraw
-from adaptsample.acquisition.selection import Selection as Selection
-from adaptsample.acquisition.selection import SoftmaxDraw as SoftmaxDraw
-from adaptsample.acquisition.state import Proposal as Proposal
-from adaptsample.acquisition.state import State as State
-from adaptsample.acquisition.strategy import CandidateStrategy as CandidateStrategy
-from adaptsample.acquisition.strategy import FeatureStrategy as FeatureStrategy
-from adaptsample.acquisition.strategy import PoolStrategy as PoolStrategy
-from adaptsample.acquisition.strategy import SearchStrategy as SearchStrategy
-from adaptsample.acquisition.strategy import Strategy as Strategy
-from adaptsample.core.dataset import Dataset as Dataset
-from adaptsample.core.domain import Box as Box
-from adaptsample.core.randomness import derive_generator as derive_generator
-from adaptsample.core.shapes import Points as Points
-from adaptsample.core.shapes import Values as Values
-from adaptsample.loop.run import Round as Round
-from adaptsample.loop.run import Run as Run
-from adaptsample.loop.run import RunFailedError as RunFailedError
-from adaptsample.loop.sampler import Sampler as Sampler
-from adaptsample.surrogates._degenerate import DegenerateDataWarning as DegenerateDataWarning
-from adaptsample.surrogates.protocol import LearnsGradients as LearnsGradients
-from adaptsample.surrogates.protocol import Model as Model
-from adaptsample.surrogates.protocol import SupportsCommittee as SupportsCommittee
-from adaptsample.surrogates.protocol import SupportsFeatures as SupportsFeatures
-from adaptsample.surrogates.protocol import SupportsGradient as SupportsGradient
-from adaptsample.surrogates.protocol import SupportsHeldOut as SupportsHeldOut
-from adaptsample.surrogates.protocol import SupportsNoise as SupportsNoise
-from adaptsample.surrogates.protocol import SupportsParameterGradient as SupportsParameterGradient
-from adaptsample.surrogates.protocol import SupportsStd as SupportsStd
-from adaptsample.surrogates.protocol import Surrogate as Surrogate
-from adaptsample.surrogates.protocol import UnsupportedModelError as UnsupportedModelError
-from adaptsample.surrogates.protocol import capable as capable
+What most programs need is here; everything else is in its wing, as `adaptsample.oracles`. Names are
+imported when they are first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -29,14 +29,11 @@ from adaptsample import oracles, training
 from adaptsample.acquisition import features, forgetting, gradients, selection
 from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.domain import Box
+from adaptsample.errors import UnknownNameError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.surrogates.protocol import Surrogate
 
 T = TypeVar("T")
-
-
-class UnknownNameError(ValueError):
-    """No strategy, surrogate, option or other named thing is called that; it says what is near."""
 
 
 def strategies() -> Mapping[str, type[Strategy[Any]]]:

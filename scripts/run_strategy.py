@@ -16,10 +16,10 @@ from adaptsample.cli.progress import ProgressBar
 from adaptsample.comparison.plots.run import plot_run
 from adaptsample.comparison.tables import rows, run_table
 from adaptsample.core.domain import Box, parse_bounds
+from adaptsample.errors import RunFailedError
 from adaptsample.evaluation.executors import Kind, open_executor
 from adaptsample.experiments.experiment import Experiment
 from adaptsample.experiments.presets import PRESETS
-from adaptsample.loop.run import RunFailedError
 from adaptsample.loop.specification import Design
 from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOracle
 from adaptsample.oracles.problems import PROBLEMS, problem

@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import CandidateStrategy, Points, State
+from adaptsample import State
+from adaptsample.acquisition import CandidateStrategy
+from adaptsample.core import Points
 
 
 @final

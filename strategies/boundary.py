@@ -7,7 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import Points, SearchStrategy, State, SupportsCommittee, SupportsStd
+from adaptsample import State
+from adaptsample.acquisition import SearchStrategy
+from adaptsample.core import Points
+from adaptsample.surrogates import SupportsCommittee, SupportsStd
 
 BRANCHES = 1e-3  # weight of the standard deviation, which decides where no side is in doubt
 

@@ -6,7 +6,10 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import Points, SearchStrategy, State, SupportsStd
+from adaptsample import State
+from adaptsample.acquisition import SearchStrategy
+from adaptsample.core import Points
+from adaptsample.surrogates import SupportsStd
 
 
 @final

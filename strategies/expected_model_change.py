@@ -6,16 +6,10 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import (
-    Dispersed,
-    FeatureMap,
-    FullGradient,
-    Points,
-    PoolStrategy,
-    Selection,
-    State,
-    SupportsStd,
-)
+from adaptsample import State
+from adaptsample.acquisition import Dispersed, FeatureMap, FullGradient, PoolStrategy, Selection
+from adaptsample.core import Points
+from adaptsample.surrogates import SupportsStd
 
 
 @final

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import Candidates, CandidateStrategy, Dispersed, Model, Points, State
+from adaptsample import Model, State
+from adaptsample.acquisition import Candidates, CandidateStrategy, Dispersed
+from adaptsample.core import Points
 
 STEP = 0.02  # in the unit cube
 

@@ -6,17 +6,16 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import (
+from adaptsample import Model, State
+from adaptsample.acquisition import (
     AllGradients,
     Gradients,
-    Model,
-    Points,
     PoolStrategy,
     Selection,
     SoftmaxDraw,
-    State,
     model_change,
 )
+from adaptsample.core import Points
 
 
 @final

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import Model, Points, PoolStrategy, PowerDraw, Selection, State
+from adaptsample import Model, State
+from adaptsample.acquisition import PoolStrategy, PowerDraw, Selection
+from adaptsample.core import Points
 
 STEP = 0.01  # in the unit cube
 

@@ -6,7 +6,7 @@ from typing import Any, final
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import FeatureStrategy, LinearPosterior
+from adaptsample.acquisition import FeatureStrategy, LinearPosterior
 
 
 @final

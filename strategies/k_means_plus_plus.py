@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample import DistancesToOne, FeatureStrategy, nearest
+from adaptsample.acquisition import DistancesToOne, FeatureStrategy, nearest
 
 
 @final

@@ -7,7 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import Dispersed, Points, PoolStrategy, Selection, State
+from adaptsample import State
+from adaptsample.acquisition import Dispersed, PoolStrategy, Selection
+from adaptsample.core import Points
 
 
 @final

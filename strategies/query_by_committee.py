@@ -6,7 +6,10 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import Dispersed, Points, PoolStrategy, Selection, State, SupportsCommittee
+from adaptsample import State
+from adaptsample.acquisition import Dispersed, PoolStrategy, Selection
+from adaptsample.core import Points
+from adaptsample.surrogates import SupportsCommittee
 
 
 @final

@@ -6,15 +6,10 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import (
-    Points,
-    PoolStrategy,
-    PowerDraw,
-    Selection,
-    State,
-    SupportsHeldOut,
-    k_nearest,
-)
+from adaptsample import State
+from adaptsample.acquisition import PoolStrategy, PowerDraw, Selection, k_nearest
+from adaptsample.core import Points
+from adaptsample.surrogates import SupportsHeldOut
 
 N_NEIGHBOURS = 3
 

@@ -5,7 +5,8 @@ from typing import Any, ClassVar, final
 
 from torch import Generator
 
-from adaptsample import Proposal, State, Strategy
+from adaptsample import State, Strategy
+from adaptsample.acquisition import Proposal
 
 
 @final

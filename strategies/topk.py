@@ -6,7 +6,9 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from adaptsample import Model, Points, PoolStrategy, State, model_change
+from adaptsample import Model, State
+from adaptsample.acquisition import PoolStrategy, model_change
+from adaptsample.core import Points
 
 
 @final

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from adaptsample import (
+from adaptsample import Box
+from adaptsample.acquisition import (
     Bounded,
-    Box,
     DropLowest,
     Highest,
     LastLayer,
@@ -13,9 +13,9 @@ from adaptsample import (
     SoftmaxDraw,
     WorthIt,
 )
+from adaptsample.errors import UnknownNameError
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import (
-    UnknownNameError,
     describe,
     label,
     make_strategy,
@@ -112,7 +112,8 @@ def test_an_unknown_surrogate_names_the_near_ones() -> None:
 MINE = """
 from dataclasses import dataclass
 from typing import Any, final
-from adaptsample import Proposal, State, Strategy
+from adaptsample import State, Strategy
+from adaptsample.acquisition import Proposal
 
 @final
 @dataclass(frozen=True)

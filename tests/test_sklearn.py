@@ -18,8 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from adaptsample import Box, Dataset, Surrogate, derive_generator
-from adaptsample.registry import UnknownNameError
+from adaptsample import Box, Dataset, Surrogate
+from adaptsample.core import derive_generator
+from adaptsample.errors import UnknownNameError
 from adaptsample.sklearn import SklearnRegressor, SurrogateRegressor
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
 from adaptsample.surrogates.polynomial.surrogate import Polynomial

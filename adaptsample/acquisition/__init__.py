@@ -1,1 +1,5 @@
-"""What strategies are made of: what they see and answer, scores, selections, features, forgetting."""
+"""What strategies are made of: what they see and answer, scores, selections, features."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ import torch
 
 from adaptsample.cli import session as shell
 from adaptsample.core.domain import parse_bounds
-from adaptsample.loop.run import RunFailedError
+from adaptsample.errors import RunFailedError
 from adaptsample.record import export
 
 SESSION = """\

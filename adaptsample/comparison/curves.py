@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias, final
 import numpy as np
 
 from adaptsample.comparison.repeat import MALFORMED, labels_of
-from adaptsample.record.ledger import LedgerError, Recorded, read
+from adaptsample.errors import LedgerError
+from adaptsample.record.ledger import Recorded, read
 
 Measure: TypeAlias = Literal["mae", "rmse", "max"]
 

@@ -11,7 +11,8 @@ from typing import final
 import rich.table
 
 from adaptsample.comparison.repeat import MALFORMED
-from adaptsample.record.ledger import LedgerError, Recorded, read
+from adaptsample.errors import LedgerError
+from adaptsample.record.ledger import Recorded, read
 
 _log = logging.getLogger(__name__)
 

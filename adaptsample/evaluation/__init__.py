@@ -1,1 +1,1 @@
-"""Calling oracles anywhere: questions and answers, workers, executors, and what brings them together."""
+"""Calling oracles anywhere: questions and answers, workers, executors, dispatcher."""

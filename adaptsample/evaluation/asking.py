@@ -15,7 +15,8 @@ from torch import Tensor
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
 from adaptsample.core.shapes import Points
-from adaptsample.oracles import Differentiable, Joint, Oracle, OutputError, Stochastic
+from adaptsample.errors import OutputError
+from adaptsample.oracles import Differentiable, Joint, Oracle, Stochastic
 
 Array: TypeAlias = Tensor | npt.ArrayLike
 _LONGEST_MESSAGE = 2000

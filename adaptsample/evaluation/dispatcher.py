@@ -17,19 +17,16 @@ from concurrent.futures import (
 )
 from typing import TypeAlias, final
 
+from adaptsample.errors import ExecutorError, OverdueError, WorkerLostError
 from adaptsample.evaluation.asking import Evaluation, Question, Status, answer, text_of
 from adaptsample.evaluation.spool import Spool, work
-from adaptsample.evaluation.workers import OverdueError, Processes, WorkerLostError, call_within
+from adaptsample.evaluation.workers import Processes, call_within
 from adaptsample.oracles import Oracle, SupportsExact
 
 Executors: TypeAlias = Executor | Callable[[], Executor]
 """An executor, or what makes one: a broken one can then be made again."""
 
 Answered: TypeAlias = tuple[Question, Evaluation]
-
-
-class ExecutorError(ValueError):
-    """An executor that cannot be used, or not any more; the message says the remedy."""
 
 
 @final

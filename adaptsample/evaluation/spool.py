@@ -16,10 +16,11 @@ from typing import final
 
 import torch
 
+from adaptsample.errors import LedgerError
 from adaptsample.evaluation.asking import Evaluation, Question, Status, answer, text_of
 from adaptsample.evaluation.workers import StoppedError
 from adaptsample.oracles import Oracle
-from adaptsample.record.ledger import LedgerError, decode, encode, write_file
+from adaptsample.record.ledger import decode, encode, write_file
 
 
 @final

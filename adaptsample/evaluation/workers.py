@@ -26,6 +26,8 @@ from typing import Any, TypeAlias, TypeVar, final
 
 import cloudpickle
 
+from adaptsample.errors import OverdueError, WorkerLostError
+
 T = TypeVar("T")
 _Connection: TypeAlias = "Connection[Any, Any]"
 _GRACE = 3.0  # seconds between asking a process group to end and ending it
@@ -35,14 +37,6 @@ _START = (
     "connection = Connection(int(sys.argv[1])); sys.path[:] = connection.recv();"
     "from adaptsample.evaluation.workers import serve; serve(connection)"
 )
-
-
-class WorkerLostError(RuntimeError):
-    """A worker died before it answered."""
-
-
-class OverdueError(RuntimeError):
-    """A call took too long, and its worker was killed."""
 
 
 class StoppedError(BaseException):

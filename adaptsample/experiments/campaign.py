@@ -13,9 +13,9 @@ from typing import Literal, TypeAlias, final
 
 import torch
 
+from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.experiments.experiment import Experiment
-from adaptsample.loop.run import RunFailedError
-from adaptsample.record.ledger import LedgerError, read
+from adaptsample.record.ledger import read
 
 State: TypeAlias = Literal["due", "finished", "damaged"]
 

@@ -11,13 +11,14 @@ from typing import Any, final
 
 from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.text import file_name
+from adaptsample.errors import LedgerError
 from adaptsample.evaluation.dispatcher import Executors
 from adaptsample.loop.evaluator import Existing
 from adaptsample.loop.run import Run
 from adaptsample.loop.sampler import Sampler
 from adaptsample.loop.specification import Design
 from adaptsample.oracles import Oracle
-from adaptsample.record.ledger import LedgerError, Recorded, read
+from adaptsample.record.ledger import Recorded, read
 from adaptsample.surrogates.protocol import Surrogate
 
 

@@ -1,1 +1,5 @@
 """The loop: ask, evaluate, tell, and what it keeps in between."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

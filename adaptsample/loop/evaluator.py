@@ -16,11 +16,12 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
+from adaptsample.errors import LedgerError
 from adaptsample.evaluation.asking import Evaluation, Question, Status, point_key
 from adaptsample.evaluation.dispatcher import Answered, Desk, Executors
 from adaptsample.evaluation.spool import Spool
 from adaptsample.oracles import Oracle, Stochastic
-from adaptsample.record.ledger import FORMAT, Ledger, LedgerError, Record, Recorded, read
+from adaptsample.record.ledger import FORMAT, Ledger, Record, Recorded, read
 
 Existing = Literal["refuse", "resume", "overwrite"]
 LOST_RETRIES = 2

@@ -13,10 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class RunFailedError(RuntimeError):
-    """No evaluation succeeded; the message counts the reasons."""
-
-
 @final
 @dataclass(frozen=True)
 class Round:

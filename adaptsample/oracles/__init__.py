@@ -1,11 +1,8 @@
 """Oracles: the functions being approximated."""
 
-from adaptsample.oracles.command import CommandError as CommandError
 from adaptsample.oracles.command import CommandOracle as CommandOracle
-from adaptsample.oracles.expression import ExpressionError as ExpressionError
 from adaptsample.oracles.expression import ExpressionOracle as ExpressionOracle
 from adaptsample.oracles.function import FunctionOracle as FunctionOracle
-from adaptsample.oracles.function import OutputError as OutputError
 from adaptsample.oracles.noise import NoisyOracle as NoisyOracle
 from adaptsample.oracles.protocol import Differentiable as Differentiable
 from adaptsample.oracles.protocol import Finite as Finite

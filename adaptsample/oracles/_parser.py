@@ -19,8 +19,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from math import e, isfinite, isnan, nan, pi
-from typing import NamedTuple, final
+from typing import NamedTuple
 
+from adaptsample.errors import ExpressionError
 from adaptsample.oracles._compile import Graph
 
 MAX_LENGTH = 10_000
@@ -28,32 +29,6 @@ MAX_LENGTH = 10_000
 
 MAX_DEPTH = 64
 """The most levels of brackets, signs and powers within one another."""
-
-
-@final
-class ExpressionError(ValueError):
-    """A formula that cannot be used.
-
-    Args:
-        problem: what is wrong and how to mend it.
-        text: the formula, or empty if the problem lies outside of its text.
-        offset: position of the problem in the text, counted from 0.
-    """
-
-    def __init__(self, problem: str, text: str = "", offset: int = 0) -> None:
-        super().__init__(problem, text, offset)  # all three, so that it travels between processes
-        self.problem = problem
-        self.text = text
-        self.offset = offset
-
-    def __str__(self) -> str:
-        if not self.text:
-            return self.problem
-        start = max(self.text.rfind("\n", 0, self.offset) + 1, self.offset - 60)
-        line = self.text[start : start + 80].split("\n")[0]
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-        caret = " " * (self.offset - start) + "^"
-        return f"{self.problem} (character {self.offset + 1})\n  {shown}\n  {caret}"
 
 
 def parse(text: str, names: Mapping[str, int], graph: Graph) -> int:

@@ -30,16 +30,12 @@ from torch import Tensor
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points, Values
 from adaptsample.core.text import check_file_name, printable
+from adaptsample.errors import CommandError, OutputError
 from adaptsample.oracles._process import KEPT_BYTES, Finished, run
-from adaptsample.oracles.function import OutputError
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _SHOWN = 1000  # characters of what a program wrote, in a message
 _COMMA = "numbers need a decimal point, not a comma"
-
-
-class CommandError(RuntimeError):
-    """A command ended with an error; the message has its exit status and the end of its stderr."""
 
 
 def request_line(x: Sequence[float], names: Sequence[str], seed: int) -> dict[str, Any]:

@@ -33,14 +33,9 @@ from torch import Tensor
 
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points, Values
+from adaptsample.errors import ExpressionError
 from adaptsample.oracles._compile import Graph, Program
-from adaptsample.oracles._parser import (
-    ELEMENTARY,
-    MAX_LENGTH,
-    ExpressionError,
-    check_names,
-    parse,
-)
+from adaptsample.oracles._parser import ELEMENTARY, MAX_LENGTH, check_names, parse
 
 __all__ = ["ExpressionError", "ExpressionOracle"]
 

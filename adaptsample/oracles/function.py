@@ -17,13 +17,10 @@ from torch import Tensor
 
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points, Values
+from adaptsample.errors import OutputError
 
 Function: TypeAlias = Callable[[Any], Any]
 """A user's function of n points, given as an array (n, d), or as a tensor if so asked."""
-
-
-class OutputError(ValueError):
-    """A user's function answered something else than real numbers in the expected shape."""
 
 
 @final

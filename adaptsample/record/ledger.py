@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, final
 
+from adaptsample.errors import LedgerBusyError, LedgerError
 from adaptsample.registry import upgraded
 
 FORMAT = 2
@@ -37,14 +38,6 @@ _MAY_DIFFER = ("kind", "format", "budget", "timeout", "as_written", "versions", 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEAST_SPACE = 1 << 16
 _log = logging.getLogger(__name__)
-
-
-class LedgerError(ValueError):
-    """A run file that cannot be used; the message names the file and the remedy."""
-
-
-class LedgerBusyError(LedgerError):
-    """Another process is writing to the run file, or has written since it was read."""
 
 
 @final

@@ -10,6 +10,7 @@ import torch
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
+from adaptsample.errors import DegenerateDataWarning
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,10 +26,6 @@ HUGE = 1e150
 """Squares of larger values overflow."""
 
 _is_nested: ContextVar[bool] = ContextVar("_is_nested", default=False)
-
-
-class DegenerateDataWarning(UserWarning):
-    """A fit was made to data that say little: its prediction is finite, and not more."""
 
 
 def warns_of_degenerate_data(

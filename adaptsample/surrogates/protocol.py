@@ -9,12 +9,9 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
+from adaptsample.errors import UnsupportedModelError
 
 M = TypeVar("M")
-
-
-class UnsupportedModelError(ValueError):
-    """A strategy needs more of a model than the surrogate's have; it says what, and a remedy."""
 
 
 @runtime_checkable

@@ -1,6 +1,5 @@
 """Training: how the parameters of a network are found."""
 
-from adaptsample.training.gradient_descent.trainer import DivergenceWarning as DivergenceWarning
 from adaptsample.training.gradient_descent.trainer import GradientDescent as GradientDescent
 from adaptsample.training.gradient_descent.trainer import Training as Training
 from adaptsample.training.levenberg_marquardt.trainer import (

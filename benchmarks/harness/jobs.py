@@ -18,7 +18,8 @@ from typing import Any, Final, Literal, TypeAlias, final
 import numpy as np
 import torch
 
-from adaptsample import Box, Dataset, Points, SupportsStd, Values, derive_generator
+from adaptsample import Box, Dataset
+from adaptsample.core import Points, Values, derive_generator
 from adaptsample.core.provenance import commit
 from adaptsample.metrics.calibration import calibration_scores
 from adaptsample.metrics.errors import errors, reference_set
@@ -26,6 +27,7 @@ from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.oracles.protocol import Oracle, Stochastic, SupportsExact
 from adaptsample.registry import make_surrogate
+from adaptsample.surrogates import SupportsStd
 from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.surrogate import NETWORKS, Auto
 from adaptsample.surrogates.committee import Committee

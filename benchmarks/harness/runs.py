@@ -12,7 +12,8 @@ from typing import Any, Final, final
 
 from torch import Generator
 
-from adaptsample import Box, Dataset, Sampler, derive_generator
+from adaptsample import Box, Dataset, Sampler
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import ExpressionOracle, Oracle, TableOracle
 from adaptsample.oracles.problems import PROBLEMS

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 import torch
 
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
 from benchmarks.peers.approximations import Array, Predict, botorch_matern, botorch_rbf, to_unit
 from benchmarks.peers.task import Checkpoint, Run, Task
 

@@ -6,7 +6,8 @@ from typing import TypeAlias, final
 import numpy as np
 import torch
 
-from adaptsample import Box, derive_generator
+from adaptsample import Box
+from adaptsample.core import derive_generator
 from adaptsample.oracles.protocol import Oracle
 from benchmarks.peers.approximations import Array, Predict
 

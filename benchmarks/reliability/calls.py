@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from adaptsample import RunFailedError, Sampler
+from adaptsample import Sampler
+from adaptsample.errors import RunFailedError
 from adaptsample.evaluation.asking import Status
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import FunctionOracle

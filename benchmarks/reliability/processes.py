@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from adaptsample import Sampler
+from adaptsample.errors import ExecutorError
 from adaptsample.evaluation.asking import Status
-from adaptsample.evaluation.dispatcher import ExecutorError
 from adaptsample.evaluation.executors import open_executor
 from adaptsample.evaluation.workers import Processes
 from adaptsample.loop.evaluator import LOST_RETRIES

@@ -18,8 +18,9 @@ from unittest import mock
 import torch
 
 from adaptsample import Run, Sampler
+from adaptsample.errors import LedgerError
 from adaptsample.record import checkpoint, ledger
-from adaptsample.record.ledger import Ledger, LedgerError, read
+from adaptsample.record.ledger import Ledger, read
 from benchmarks.reliability.referee import Job, noted, table
 
 

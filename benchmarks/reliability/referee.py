@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Generator
 
-from adaptsample import Box, Dataset, Points, Run, Sampler, Values
+from adaptsample import Box, Dataset, Run, Sampler
+from adaptsample.core import Points, Values
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import FunctionOracle
 

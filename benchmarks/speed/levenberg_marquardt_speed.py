@@ -32,7 +32,7 @@ from scipy.optimize import least_squares
 from torch import Tensor
 from torch.func import jacrev, vmap
 
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
 from adaptsample.training.levenberg_marquardt.evidence import flat_prior
 from adaptsample.training.levenberg_marquardt.network import (
     Problem,

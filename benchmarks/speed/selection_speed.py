@@ -40,17 +40,9 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
-from adaptsample import (
-    Box,
-    Dataset,
-    FeatureStrategy,
-    Points,
-    Sketched,
-    State,
-    Strategy,
-    Values,
-    derive_generator,
-)
+from adaptsample import Box, Dataset, State, Strategy
+from adaptsample.acquisition import FeatureStrategy, Sketched
+from adaptsample.core import Points, Values, derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import make_strategy, strategies

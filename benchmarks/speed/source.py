@@ -6,7 +6,8 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
-from adaptsample import Dataset, Points, Values
+from adaptsample import Dataset
+from adaptsample.core import Points, Values
 from adaptsample.training.network import initial_parameters, split
 
 WIDTHS = [2, 30, 30, 1]

@@ -24,7 +24,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
 from adaptsample.training import GradientDescent
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import initial_parameters

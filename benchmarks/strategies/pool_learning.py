@@ -26,7 +26,9 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
-from adaptsample import Dataset, FeatureStrategy, State, Strategy, derive_generator
+from adaptsample import Dataset, State, Strategy
+from adaptsample.acquisition import FeatureStrategy
+from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from adaptsample.surrogates.committee import Committee
 from adaptsample.surrogates.mlp.surrogate import MLP

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adaptsample import Box, Dataset, derive_generator
+from adaptsample import Box, Dataset
+from adaptsample.core import derive_generator
 
 Table = tuple[NDArray[np.float64], NDArray[np.float64]]
 

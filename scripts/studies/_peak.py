@@ -12,15 +12,17 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adaptsample import Model, Sampler, derive_generator
+from adaptsample import Model, Sampler
 from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
+from adaptsample.errors import DivergenceWarning
 from adaptsample.experiments.presets import Preset
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp.surrogate import MLPModel
-from adaptsample.training import DivergenceWarning, Training
+from adaptsample.training import Training
 from scripts.studies._study import Effort, number, spread
 
 AIM: Final = 1e-6

@@ -8,9 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adaptsample import Dataset, derive_generator
+from adaptsample import Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.diagnostics.curvature import Curvature, curvature
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import ExpressionOracle

@@ -8,9 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adaptsample import Dataset, Surrogate, derive_generator
+from adaptsample import Dataset, Surrogate
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.formula import Formula

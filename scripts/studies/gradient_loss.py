@@ -10,11 +10,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from adaptsample import Dataset, Model, derive_generator
+from adaptsample import Dataset, Model
 from adaptsample.comparison.curves import Curve
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.statistics import Comparison, Estimate
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles import Differentiable
 from adaptsample.oracles.problems import problem

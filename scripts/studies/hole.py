@@ -11,9 +11,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator, Tensor
 
-from adaptsample import Dataset, Sampler, Surrogate, derive_generator
+from adaptsample import Dataset, Sampler, Surrogate
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.oracles.problems import problem

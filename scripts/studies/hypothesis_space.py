@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from scipy.optimize import nnls
 from torch import Tensor
 
-from adaptsample import Dataset, Surrogate, derive_generator
+from adaptsample import Dataset, Surrogate
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional
 
-from adaptsample import Dataset, derive_generator
+from adaptsample import Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import Differentiable
 from adaptsample.oracles.problems import problem

@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from adaptsample import Dataset, DegenerateDataWarning, Sampler, derive_generator
+from adaptsample import Dataset, Sampler
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
+from adaptsample.errors import DegenerateDataWarning
 from adaptsample.metrics.errors import errors
 from adaptsample.oracles import TableOracle
 from adaptsample.surrogates.auto.portfolio import Member

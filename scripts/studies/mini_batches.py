@@ -8,9 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adaptsample import Box, Dataset, derive_generator
+from adaptsample import Box, Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from scripts.studies._study import Effort, Finding, Study, number, spread

@@ -9,9 +9,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adaptsample import Dataset, derive_generator
+from adaptsample import Dataset
 from adaptsample.comparison.plots.styles import Style, styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp.surrogate import MLP

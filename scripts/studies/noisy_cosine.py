@@ -10,9 +10,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from adaptsample import Box, Dataset, derive_generator
+from adaptsample import Box, Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.formula import Formula
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess

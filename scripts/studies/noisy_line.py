@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from adaptsample import Dataset, derive_generator
+from adaptsample import Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.diagnostics.loss_surface import LossSurface, descent_path, loss_surface
 from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.problems import problem

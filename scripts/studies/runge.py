@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from adaptsample import Dataset, derive_generator
+from adaptsample import Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate

@@ -6,9 +6,10 @@ from typing import final
 
 from matplotlib.figure import Figure
 
-from adaptsample import Dataset, Model, derive_generator
+from adaptsample import Dataset, Model
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
+from adaptsample.core import derive_generator
 from adaptsample.diagnostics.error_decomposition import ErrorSources, error_sources
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import NoisyOracle

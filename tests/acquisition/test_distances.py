@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adaptsample import DistancesToOne, derive_generator, k_nearest, nearest
-from adaptsample.acquisition import distances
+from adaptsample.acquisition import DistancesToOne, distances, k_nearest, nearest
+from adaptsample.core import derive_generator
 
 
 def _points(n: int, f: int, seed: int, role: str) -> Tensor:

@@ -2,8 +2,9 @@
 
 import torch
 
-from adaptsample import Box, Dataset, State, derive_generator
+from adaptsample import Box, Dataset, State
 from adaptsample.acquisition.feasibility import feasibility, thinned
+from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 
 

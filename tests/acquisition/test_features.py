@@ -3,20 +3,11 @@
 import pytest
 import torch
 
-from adaptsample import (
-    Box,
-    Dataset,
-    FullGradient,
-    Inputs,
-    LastLayer,
-    Sketched,
-    State,
-    SupportsFeatures,
-    SupportsParameterGradient,
-    UnsupportedModelError,
-    capable,
-    derive_generator,
-)
+from adaptsample import Box, Dataset, State
+from adaptsample.acquisition import FullGradient, Inputs, LastLayer, Sketched
+from adaptsample.core import derive_generator
+from adaptsample.errors import UnsupportedModelError
+from adaptsample.surrogates import SupportsFeatures, SupportsParameterGradient, capable
 from benchmarks.reliability.referee import PlaneModel
 from tests.fakes import FormulaModel
 

@@ -5,18 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from adaptsample import (
-    Bounded,
-    Box,
-    Dataset,
-    DropAll,
-    DropLowest,
-    KeepAll,
-    Retirement,
-    State,
-    derive_generator,
-    model_change,
-)
+from adaptsample import Box, Dataset, State
+from adaptsample.acquisition import Bounded, DropAll, DropLowest, KeepAll, Retirement, model_change
+from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.referee import Plane, PlaneModel
 

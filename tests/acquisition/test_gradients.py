@@ -6,18 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import (
-    AllGradients,
-    Box,
-    Dataset,
-    Gradients,
-    Inputs,
-    NoGradients,
-    State,
-    WorthIt,
-    derive_generator,
-)
+from adaptsample import Box, Dataset, State
+from adaptsample.acquisition import AllGradients, Gradients, Inputs, NoGradients, WorthIt
 from adaptsample.acquisition.gradients import _N_TARGET
+from adaptsample.core import derive_generator
 from benchmarks.reliability.referee import PlaneModel
 from tests.fakes import FormulaModel
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import LinearPosterior, derive_generator
+from adaptsample.acquisition import LinearPosterior
+from adaptsample.core import derive_generator
 
 
 def _rows(n: int, f: int, role: str) -> Tensor:

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adaptsample import (
+from adaptsample.acquisition import (
     Candidates,
     Dispersed,
     Highest,
     PowerDraw,
     Selection,
     SoftmaxDraw,
-    derive_generator,
 )
+from adaptsample.core import derive_generator
 
 
 def _select(

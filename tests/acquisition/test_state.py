@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from adaptsample import Box, Dataset, State, derive_generator
+from adaptsample import Box, Dataset, State
+from adaptsample.core import derive_generator
 from adaptsample.core.pool import is_among
 
 BOX = Box({"x": (0, 4), "y": (-1, 1)})

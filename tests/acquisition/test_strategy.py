@@ -10,34 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from adaptsample import (
+from adaptsample import Box, Dataset, Model, Sampler, State, Strategy
+from adaptsample.acquisition import (
     AllGradients,
-    Box,
     Candidates,
     CandidateStrategy,
-    Dataset,
     Dispersed,
     DropAll,
     DropLowest,
     FeatureStrategy,
     Inputs,
-    Model,
     PoolStrategy,
     Proposal,
-    Sampler,
     SearchStrategy,
     Selection,
-    State,
-    Strategy,
-    SupportsCommittee,
-    SupportsStd,
-    UnsupportedModelError,
     WorthIt,
-    derive_generator,
 )
 from adaptsample.acquisition.strategy import _share_of_round
+from adaptsample.core import derive_generator
+from adaptsample.errors import UnsupportedModelError
 from adaptsample.oracles import FunctionOracle
 from adaptsample.registry import make_strategy
+from adaptsample.surrogates import SupportsCommittee, SupportsStd
 from benchmarks.reliability.referee import Plane, PlaneModel
 from tests.conftest import CountingFunction
 from tests.fakes import FormulaModel

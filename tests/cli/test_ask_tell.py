@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from adaptsample import Box, Sampler
 from adaptsample.cli import session as shell
 from adaptsample.cli.ask_tell import main
+from adaptsample.errors import LedgerBusyError
 from adaptsample.oracles import ExpressionOracle
-from adaptsample.record.ledger import LedgerBusyError, read
+from adaptsample.record.ledger import read
 
 BOUNDS = ("--bound", "x=0:1", "--bound", "y=-2:3")
 FAST = ("--strategy", "random", "--surrogate", "polynomial")

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from adaptsample import Dataset, derive_generator
+from adaptsample import Dataset
+from adaptsample.core import derive_generator
 
 
 def _data(n: int, k: int = 1, *, gradient: bool = False) -> Dataset:

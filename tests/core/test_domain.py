@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from adaptsample import Box, derive_generator
+from adaptsample import Box
+from adaptsample.core import derive_generator
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from adaptsample import Box, Dataset, derive_generator
+from adaptsample import Box, Dataset
+from adaptsample.core import derive_generator
 from adaptsample.diagnostics.error_decomposition import error_sources
 from adaptsample.surrogates.formula import Formula, FormulaModel
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
 from adaptsample.diagnostics.loss_surface import descent_path, loss_surface
 from adaptsample.training import GradientDescent
 from adaptsample.training.losses import Samples

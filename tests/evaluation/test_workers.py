@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from adaptsample.evaluation.workers import OverdueError, Processes, WorkerLostError
+from adaptsample.errors import OverdueError, WorkerLostError
+from adaptsample.evaluation.workers import Processes
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptsample import Box, derive_generator
+from adaptsample import Box
+from adaptsample.core import derive_generator
+from adaptsample.errors import LedgerError
 from adaptsample.evaluation.workers import Processes
 from adaptsample.experiments.campaign import run_all, state_of
 from adaptsample.experiments.experiment import Experiment
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
-from adaptsample.record.ledger import LedgerError, read
+from adaptsample.record.ledger import read
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction

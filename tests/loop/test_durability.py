@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import torch
 
-from adaptsample import Box, Run, RunFailedError, Sampler
+from adaptsample import Box, Run, Sampler
+from adaptsample.errors import ExecutorError, LedgerError, RunFailedError
 from adaptsample.evaluation.asking import Question, Status
-from adaptsample.evaluation.dispatcher import ExecutorError
 from adaptsample.evaluation.spool import Spool, work
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.record import ledger as ledger_module
-from adaptsample.record.ledger import LedgerError, read
+from adaptsample.record.ledger import read
 from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction

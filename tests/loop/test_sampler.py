@@ -9,20 +9,12 @@ import pytest
 import torch
 from torch import Generator
 
-from adaptsample import (
-    Box,
-    Dataset,
-    DropAll,
-    Proposal,
-    Run,
-    RunFailedError,
-    Sampler,
-    State,
-    Strategy,
-    derive_generator,
-)
+from adaptsample import Box, Dataset, Run, Sampler, State, Strategy
+from adaptsample.acquisition import DropAll, Proposal
+from adaptsample.core import derive_generator
+from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
-from adaptsample.record.ledger import LedgerError, read
+from adaptsample.record.ledger import read
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.calls import BAD_ANSWERS
 from benchmarks.reliability.referee import Plane

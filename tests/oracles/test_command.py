@@ -18,15 +18,9 @@ import pytest
 import torch
 
 from adaptsample import Box
+from adaptsample.errors import CommandError, OutputError
 from adaptsample.evaluation.asking import Question, Status, answer
-from adaptsample.oracles import (
-    CommandError,
-    CommandOracle,
-    Differentiable,
-    Joint,
-    OutputError,
-    _process,
-)
+from adaptsample.oracles import CommandOracle, Differentiable, Joint, _process
 from adaptsample.registry import describe
 
 PYTHON = [sys.executable, "-S", "-E"]

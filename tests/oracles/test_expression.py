@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptsample.core.domain import Box
-from adaptsample.oracles.expression import ExpressionError, ExpressionOracle
+from adaptsample.errors import ExpressionError
+from adaptsample.oracles.expression import ExpressionOracle
 from adaptsample.oracles.protocol import Differentiable, Oracle, Stochastic, SupportsExact
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from adaptsample.core.domain import Box
-from adaptsample.oracles.function import FunctionOracle, OutputError
+from adaptsample.errors import OutputError
+from adaptsample.oracles.function import FunctionOracle
 from adaptsample.oracles.protocol import Differentiable, Oracle, Stochastic, SupportsExact
 
 PLANE = Box({"x": (0, 1), "y": (-1, 1)})

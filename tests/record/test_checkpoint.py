@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Generator
 
-from adaptsample import Box, Dataset, Surrogate, derive_generator
+from adaptsample import Box, Dataset, Surrogate
+from adaptsample.core import derive_generator
 from adaptsample.record.checkpoint import Checkpoint
 from adaptsample.registry import make_surrogate
 from tests.conftest import SMALL_AUTO

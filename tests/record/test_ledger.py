@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptsample.record.ledger import Ledger, LedgerBusyError, LedgerError, read
+from adaptsample.errors import LedgerBusyError, LedgerError
+from adaptsample.record.ledger import Ledger, read
 
 SPEC = {"seed": 1}
 
@@ -101,7 +102,8 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
 def test_a_second_writer_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     code = (
-        "import sys; from pathlib import Path; from adaptsample.record.ledger import Ledger, LedgerError\n"
+        "import sys; from pathlib import Path\n"
+        "from adaptsample.errors import LedgerError; from adaptsample.record.ledger import Ledger\n"
         "try: Ledger.create(Path(sys.argv[1]), {})\n"
         "except LedgerError as error: print(error)"
     )

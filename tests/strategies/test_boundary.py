@@ -6,7 +6,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from adaptsample import Box, Dataset, State, derive_generator
+from adaptsample import Box, Dataset, State
+from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from tests.fakes import ThresholdModel
 

@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from adaptsample import (
+from adaptsample import Box, Dataset, State, Strategy
+from adaptsample.acquisition import (
     Bounded,
-    Box,
     CandidateStrategy,
-    Dataset,
     Dispersed,
     DropAll,
     DropLowest,
@@ -25,10 +24,8 @@ from adaptsample import (
     Proposal,
     Retirement,
     SearchStrategy,
-    State,
-    Strategy,
-    derive_generator,
 )
+from adaptsample.core import derive_generator
 from adaptsample.core.pool import is_among, nearest_rows
 from adaptsample.registry import make_strategy, strategies
 from tests.fakes import FormulaModel

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import FeatureStrategy, derive_generator
+from adaptsample.acquisition import FeatureStrategy
+from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from tests.acquisition.test_linear_posterior import variances
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from adaptsample import Box, Dataset, PowerDraw, State, derive_generator
+from adaptsample import Box, Dataset, State
+from adaptsample.acquisition import PowerDraw
+from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from tests.fakes import FormulaModel
 

@@ -13,13 +13,13 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
+from adaptsample.errors import UnsupportedModelError
 from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.search import spread_of
 from adaptsample.surrogates.auto.surrogate import TRANSFORMS, Auto, AutoModel
 from adaptsample.surrogates.auto.transforms import MARGIN, Transform
 from adaptsample.surrogates.jump.surrogate import Jump
 from adaptsample.surrogates.polynomial.surrogate import Polynomial
-from adaptsample.surrogates.protocol import UnsupportedModelError
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
 

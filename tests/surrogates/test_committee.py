@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from adaptsample import Box, Dataset, Points, SupportsCommittee, SupportsStd, Values
+from adaptsample import Box, Dataset
+from adaptsample.core import Points, Values
 from adaptsample.core.randomness import derive_generator
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
+from adaptsample.surrogates import SupportsCommittee, SupportsStd
 from adaptsample.surrogates.auto.search import CrossValidates
 from adaptsample.surrogates.committee import Committee, CommitteeModel
 from adaptsample.surrogates.mlp.surrogate import MLP

@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from adaptsample import (
-    Box,
-    Dataset,
-    DegenerateDataWarning,
-    SupportsGradient,
-    SupportsStd,
-    Surrogate,
-    derive_generator,
-)
+from adaptsample import Box, Dataset, Surrogate
+from adaptsample.core import derive_generator
+from adaptsample.errors import DegenerateDataWarning
 from adaptsample.registry import describe, label, make_surrogate, surrogates
+from adaptsample.surrogates import SupportsGradient, SupportsStd
 from tests.conftest import SMALL_AUTO
 
 # The same classes with less work than their defaults; whatever is not here is tested as it is.

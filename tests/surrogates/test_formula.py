@@ -11,19 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import (
-    Box,
-    Dataset,
-    DegenerateDataWarning,
-    Sampler,
-    SupportsGradient,
-    SupportsNoise,
-    SupportsParameterGradient,
-    derive_generator,
-)
-from adaptsample.oracles import ExpressionError, ExpressionOracle
+from adaptsample import Box, Dataset, Sampler
+from adaptsample.core import derive_generator
+from adaptsample.errors import DegenerateDataWarning, ExpressionError
+from adaptsample.oracles import ExpressionOracle
 from adaptsample.record.checkpoint import Checkpoint
 from adaptsample.registry import describe, label, make_surrogate, rebuild, surrogates
+from adaptsample.surrogates import SupportsGradient, SupportsNoise, SupportsParameterGradient
 from adaptsample.surrogates.formula import Formula, FormulaModel
 from tests.surrogates.test_contract import DEGENERATE
 

@@ -7,20 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import (
-    Box,
-    Dataset,
-    LearnsGradients,
-    SupportsCommittee,
-    SupportsStd,
-    derive_generator,
-)
+from adaptsample import Box, Dataset
+from adaptsample.core import derive_generator
 from adaptsample.core.scaling import Scaling
+from adaptsample.errors import DivergenceWarning
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
+from adaptsample.surrogates import LearnsGradients, SupportsCommittee, SupportsStd
 from adaptsample.surrogates.auto.search import CrossValidates
 from adaptsample.surrogates.mlp.surrogate import MLP, CalibratedMLPModel, MLPModel
-from adaptsample.training import DivergenceWarning, GradientDescent, LevenbergMarquardt
+from adaptsample.training import GradientDescent, LevenbergMarquardt
 from adaptsample.training.gradient_descent.trainer import Training
 
 SHORT = MLP(

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
+from adaptsample.errors import DivergenceWarning
 from adaptsample.training.gradient_descent.trainer import (
-    DivergenceWarning,
     GradientDescent,
     OptimizerState,
     Training,

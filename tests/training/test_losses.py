@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
 from adaptsample.training.losses import Samples, loss_and_gradient, mean_squared_error, workspace
 from adaptsample.training.network import ACTIVATIONS, initial_parameters, split
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample import derive_generator
+from adaptsample.core import derive_generator
 from adaptsample.training.network import (
     ACTIVATIONS,
     activate,

@@ -22,7 +22,8 @@ from typing import Any, TypeAlias, final
 from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.comparison.repeat import MALFORMED, command_of, labels_of
 from adaptsample.core.text import printable
-from adaptsample.record.ledger import LedgerError, Record, Recorded, read
+from adaptsample.errors import LedgerError
+from adaptsample.record.ledger import Record, Recorded, read
 
 MEASURES = ("mae", "rmse", "max")
 MOST_NUMBERS = 1_000_000

@@ -21,16 +21,13 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
+from adaptsample.errors import DivergenceWarning
 from adaptsample.training.losses import Samples, loss_and_gradient, mean_squared_error, workspace
 from adaptsample.training.network import activations_of, initial_parameters, split
 from adaptsample.training.torchscript import script
 
 _CHUNK_SECONDS = 0.2
 _LAST_PART = 0.2
-
-
-class DivergenceWarning(RuntimeWarning):
-    """Training met a loss that is not finite, and returned the parameters before it."""
 
 
 @final

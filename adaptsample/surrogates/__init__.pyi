@@ -1,0 +1,11 @@
+from .protocol import LearnsGradients as LearnsGradients
+from .protocol import Model as Model
+from .protocol import SupportsCommittee as SupportsCommittee
+from .protocol import SupportsFeatures as SupportsFeatures
+from .protocol import SupportsGradient as SupportsGradient
+from .protocol import SupportsHeldOut as SupportsHeldOut
+from .protocol import SupportsNoise as SupportsNoise
+from .protocol import SupportsParameterGradient as SupportsParameterGradient
+from .protocol import SupportsStd as SupportsStd
+from .protocol import Surrogate as Surrogate
+from .protocol import capable as capable
