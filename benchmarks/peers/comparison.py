@@ -5,14 +5,13 @@ reference set that nobody sees, in units of the spread of its exact values. Each
 of its own, whose CPU time and peak of memory are kept. Cells are kept beside the page as JSON;
 what was interrupted goes on with --resume.
 
-    python benchmarks/peers.py
-    python benchmarks/peers.py --only BoTorch --only peak --resume
-    python benchmarks/peers.py --quick
+    python -m benchmarks.peers
+    python -m benchmarks.peers --only BoTorch --only peak --resume
+    python -m benchmarks.peers --quick
 """
 
 import resource
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,14 +25,13 @@ from typing import Final, TypeAlias
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import ExpressionOracle, Oracle
 from adaptsample.oracles.protocol import SupportsExact
-from benchmarks.harness import jobs as _jobs
 from benchmarks.harness.command import Benchmark
 from benchmarks.harness.jobs import Cell, Job
 from benchmarks.harness.tables import machine, markdown
+from benchmarks.peers import fits
 from benchmarks.peers.approximations import Predict
 from benchmarks.peers.ours import SOURCE, run_of
 from benchmarks.peers.samplers import CHAOS, ONE_VARIABLE, PEERS
@@ -110,7 +108,7 @@ def oracle(name: str) -> Oracle:
     """Return the function that a job names."""
     if name == "kinked_line":
         return ExpressionOracle(KINKED_LINE, {"x": (-1, 1)})
-    return _jobs.oracle(name)
+    return fits.oracle(name)
 
 
 def jobs(seeds: int, *, quick: bool) -> list[Job]:
@@ -330,7 +328,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     """Run the command."""
     torch.set_num_threads(1)
     Benchmark(
-        "peers",
+        "benchmarks.peers",
         __doc__,
         lambda seeds, quick: jobs(seeds, quick=quick),
         (measure, measure_quickly),
@@ -338,7 +336,3 @@ def main(arguments: Iterable[str] | None = None) -> None:
         seeds=(3, 1),
         alone=True,
     ).main(arguments)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,13 +10,14 @@ Every run of a comparison begins with the same initial design, which is charged,
 model. Errors are root mean squares against exact values on a reference set that no run sees.
 Cells are kept beside the page as JSON; what was interrupted goes on with --resume.
 
-    python benchmarks/strategies.py comparison --workers 2
-    python benchmarks/strategies.py comparison --only "mlp lcmd" --only peak --resume
+    python -m benchmarks.strategies comparison --workers 2
+    python -m benchmarks.strategies comparison --only "mlp lcmd" --only peak --resume
 """
 
 import argparse
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import product
@@ -24,14 +25,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Final, final
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample.acquisition.strategy import CandidateStrategy, SearchStrategy
 from adaptsample.registry import strategies
 from benchmarks.harness.jobs import Cell, Job, run_jobs
-from benchmarks.harness.runs import JUMPING, Schedule, measure_run
 from benchmarks.harness.tables import groups, machine, markdown, number, spread
+from benchmarks.strategies.runs import JUMPING, Schedule, measure_run
 from benchmarks.strategies.tables import by_surrogate, detail, losers, pool_table, summary
 
+COMMAND: Final = "python -m benchmarks.strategies"
 CREASED: Final = ("narrow_peak", "tanh_step", "peak", "closed_kink", "ridge_3d", "disc_jump")
 SMOOTH: Final = ("runge", "franke", "ishigami", "otl_circuit", "wing_weight")
 POOLS: Final = ("friedman_pool",)
@@ -125,8 +126,9 @@ def _jump_page(cells: list[Cell]) -> str:
     rows = []
     for (problem,), some in groups(cells, "problem").items():
         errors = {m: [c["mae"] for c in some if c["method"] == f"jump {m}"] for m in _JUMP_COLUMNS}
-        ratio = mean(errors["boundary"]) / mean(errors["plain"])
-        rows.append([problem, *(spread(errors[m]) for m in _JUMP_COLUMNS), number(ratio)])
+        few, many = errors["boundary"], errors["plain"]
+        ratio = number(mean(few) / mean(many)) if few and many else "-"
+        rows.append([problem, *(spread(errors[m]) for m in _JUMP_COLUMNS), ratio])
     headings = ["function", *_JUMP_COLUMNS.values(), "means: boundary 100 / Sobol 300"]
     return (
         "# A jump: 100 evaluations at the boundary against 300 Sobol points\n\nMADE_BY\n\n"
@@ -186,7 +188,7 @@ SECTIONS: Final = {
 def main(arguments: Iterable[str] | None = None) -> None:
     """Measure what is due, and write the page."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("section", choices=list(SECTIONS))
     parser.add_argument("--seeds", type=int, help="how many (default: what the results have)")
@@ -195,24 +197,23 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--only", action="append", default=[], help="text that jobs must contain")
     parser.add_argument("--resume", action="store_true", help="keep the cells that are there")
     parser.add_argument("--quick", action="store_true", help="a few small jobs, to try it out")
-    parser.add_argument("--out", type=Path, default=Path("results/strategies"))
+    parser.add_argument("--out", type=Path, help="of the cells (default: results/strategies)")
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(given)
     section = SECTIONS[options.section]
     seeds = options.seeds or (1 if options.quick else section.seeds)
     jobs = section.jobs(options.surrogate or ["mlp", "auto"], seeds, options.quick)
     jobs = [job for job in jobs if all(text in str(job) for text in options.only)]
-    store = options.out / f"{options.section}.json"
+    default = Path(tempfile.mkdtemp() if options.quick else "results") / "strategies"
+    out: Path = options.out or default
+    store = out / f"{options.section}.json"
     cells: list[Cell] = []
     for cells in run_jobs(  # noqa: B007  # the last are all
         jobs, section.measure, store, workers=options.workers, resume=options.resume
     ):
         pass
-    command = shlex.join(["python", "benchmarks/strategies.py", *given])
+    command = shlex.join([*COMMAND.split(), *given])
     made_by = f"```sh\n{command}\n```\n\n{machine()}"
     page = section.page(cells).replace("MADE_BY", made_by)
-    (options.out / section.path).write_text(page)
-
-
-if __name__ == "__main__":
-    main()
+    (out / section.path).write_text(page)
+    print(page)
