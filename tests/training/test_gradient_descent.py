@@ -7,12 +7,8 @@ from torch import Tensor
 
 from adaptsample.core import derive_generator
 from adaptsample.errors import DivergenceWarning
-from adaptsample.training.gradient_descent.trainer import (
-    GradientDescent,
-    OptimizerState,
-    Training,
-    dropout_masks,
-)
+from adaptsample.training.gradient_descent import GradientDescent, OptimizerState, Training
+from adaptsample.training.gradient_descent.program import dropout_masks
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import forward, initial_parameters, split
 
