@@ -41,7 +41,7 @@ from torch import Generator, Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample import Box, Dataset, State, Strategy
-from adaptsample.acquisition import FeatureStrategy, Sketched
+from adaptsample.acquisition import FeatureStrategy, Rows, Sketched
 from adaptsample.core import Points, Values, derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.oracles.problems import PROBLEMS
@@ -87,7 +87,8 @@ class Task:
         if alone and method == "k_means_plus_plus":  # whose first point is drawn by NumPy there
             known, first = self.new[:1], [0]
         generator = Generator().manual_seed(SEED)
-        rest = made.choose_rows(self.new, known, self.n - len(first), generator=generator)
+        rows = Rows(self.new, known)
+        rest = made.choose_rows(rows, self.n - len(first), generator=generator)
         return [*first, *rest.tolist()]
 
     def theirs(self, method: str, *, alone: bool) -> list[int]:
