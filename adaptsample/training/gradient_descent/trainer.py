@@ -13,7 +13,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from jaxtyping import Float
@@ -100,6 +100,8 @@ class GradientDescent:
         ValueError: a hyper-parameter outside of its range; the message names both.
     """
 
+    continues: ClassVar[bool] = True
+
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 0.01
     decay: float = 0.01
@@ -155,16 +157,8 @@ class GradientDescent:
         *,
         generator: Generator,
         state: OptimizerState | None = None,
-    ) -> Training:
-        """Minimise the loss from theta on; theta itself is left as it is.
-
-        Args:
-            theta: parameters to start from, or None to draw them.
-            widths: the network's widths (d, h_1, ..., h_m, k).
-            activation: of all hidden layers, or one for each.
-            samples: what to fit, at least one point; the slopes' weights are 1, or relative.
-            generator: the only source of randomness, on the CPU.
-            state: of the fit that is continued, or None to start afresh.
+    ) -> tuple[Training]:
+        """Take the steps; there is one finalist. The rest is as `Trainer` has it.
 
         Raises:
             ValueError: an unknown activation, or another optimiser's state.
@@ -223,14 +217,14 @@ class GradientDescent:
                 DivergenceWarning,
                 stacklevel=2,
             )
-        return Training(
+        n_taken = 0 if diverged else state.steps + progress.step
+        training = Training(
             theta,
-            OptimizerState(
-                self.optimizer, vectors.moments, 0 if diverged else state.steps + progress.step
-            ),
+            OptimizerState(self.optimizer, vectors.moments, n_taken),
             torch.tensor(losses, dtype=torch.float64),
             torch.tensor(validation_losses, dtype=torch.float64),
         )
+        return (training,)
 
     def _hold_out(self, samples: Samples, generator: Generator) -> tuple[Samples, Samples]:
         """Divide samples at random into those to train on, at least one, and those held out."""
