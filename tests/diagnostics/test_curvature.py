@@ -1,6 +1,7 @@
 """Curvature of the loss: exact for a line, and as finite differences have it for a network."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
