@@ -32,7 +32,7 @@ from adaptsample.surrogates._chebyshev import fill_box
 from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.auto.search import CrossValidates
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import Model, Surrogate
 
 ROUNDING = 1e-10

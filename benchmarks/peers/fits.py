@@ -19,7 +19,7 @@ from adaptsample.surrogates import SupportsStd
 from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.surrogate import NETWORKS, Auto
 from adaptsample.surrogates.committee import Committee
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import LevenbergMarquardt
 from benchmarks.harness.jobs import Cell, Job
 from benchmarks.harness.variants import VARIANTS

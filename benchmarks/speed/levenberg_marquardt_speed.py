@@ -33,15 +33,17 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from adaptsample.core import derive_generator
-from adaptsample.training.levenberg_marquardt.evidence import flat_prior
-from adaptsample.training.levenberg_marquardt.network import (
+from adaptsample.training.levenberg_marquardt import (
     Problem,
+    State,
+    Stop,
+    compile_solver,
     differentiate,
     evaluate,
+    flat_prior,
+    initial_parameters,
     linearise,
 )
-from adaptsample.training.levenberg_marquardt.solver import State, Stop, compile_solver
-from adaptsample.training.levenberg_marquardt.trainer import initial_parameters
 
 STOP = Stop(0.0, 10**9, 0.0)  # never
 CHUNK = 10

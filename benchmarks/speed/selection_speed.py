@@ -40,13 +40,12 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample import Box, Dataset, State, Strategy
-from adaptsample.acquisition import FeatureStrategy, Sketched
+from adaptsample.acquisition import FeatureStrategy, Rows, Sketched
 from adaptsample.core import Points, Values, derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import make_strategy, strategies
-from adaptsample.surrogates.mlp.network import Network
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP, Network
 from adaptsample.training.network import initial_parameters
 from benchmarks.harness.tables import machine, markdown
 from benchmarks.strategies import bmdal
@@ -87,7 +86,8 @@ class Task:
         if alone and method == "k_means_plus_plus":  # whose first point is drawn by NumPy there
             known, first = self.new[:1], [0]
         generator = Generator().manual_seed(SEED)
-        rest = made.choose_rows(self.new, known, self.n - len(first), generator=generator)
+        rows = Rows(self.new, known)
+        rest = made.choose_rows(rows, self.n - len(first), generator=generator)
         return [*first, *rest.tolist()]
 
     def theirs(self, method: str, *, alone: bool) -> list[int]:

@@ -96,9 +96,8 @@ def train_compiled(theta: Tensor, samples: Samples, steps: int) -> list[float]:
     """Train with the library; return the losses."""
     recipe = GradientDescent(learning_rate=RECIPE.learning_rate, decay=RECIPE.decay, steps=steps)
     generator = derive_generator(0, "fit")
-    losses: list[float] = recipe.train(
-        theta, WIDTHS, "tanh", samples, generator=generator
-    ).train_loss.tolist()
+    (training,) = recipe.train(theta, WIDTHS, "tanh", samples, generator=generator)
+    losses: list[float] = training.train_loss.tolist()
     return losses
 
 

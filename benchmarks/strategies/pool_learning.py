@@ -20,15 +20,15 @@ from statistics import mean, stdev
 from typing import Any, Final, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Generator, Tensor
 
 from adaptsample import Dataset, State, Strategy
-from adaptsample.acquisition import FeatureStrategy
+from adaptsample.acquisition import FeatureStrategy, Rows
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from adaptsample.surrogates.committee import Committee
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd
 from adaptsample.training import GradientDescent
 from benchmarks.harness.command import Benchmark
@@ -79,17 +79,12 @@ class Selected(FeatureStrategy[Any]):
     method: str = "lcmd"
     noise: float = 1e-3
 
-    def choose_rows(
-        self,
-        new: Float[Tensor, "c f"],
-        known: Float[Tensor, "t f"],
-        n: int,
-        *,
-        generator: Generator,
-    ) -> Int64[Tensor, " n"]:
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Int64[Tensor, " n"]:
         """Return the rows in the order in which they are chosen."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        chosen = bmdal.select(self.method, new, known, n, alone=False, noise=self.noise, seed=seed)
+        chosen = bmdal.select(
+            self.method, rows.new, rows.known, n, alone=False, noise=self.noise, seed=seed
+        )
         return torch.tensor(chosen)
 
 

@@ -17,7 +17,7 @@ from adaptsample.core import derive_generator
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.formula import Formula
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 from adaptsample.training import GradientDescent
 from scripts.studies.common.study import Effort, Finding, Study, number, spread

@@ -16,7 +16,7 @@ from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt, Training
 from scripts.studies.common.study import Effort, Finding, Study, number, spread
