@@ -19,7 +19,7 @@ from adaptsample.core.randomness import derive_generator
 from adaptsample.core.shapes import Points
 from adaptsample.oracles import Differentiable, Oracle
 from adaptsample.registry import describe, rebuild
-from adaptsample.surrogates.protocol import Surrogate, check_capable
+from adaptsample.surrogates.protocol import Surrogate, check_capable, check_fit
 
 Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev", "mapped_chebyshev"]
 
@@ -65,6 +65,7 @@ class Specification:
     def __post_init__(self) -> None:
         if not isinstance(self.surrogate, Surrogate):
             raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
+        check_fit(self.surrogate)
         if not isinstance(self.strategy, Strategy):
             raise ValueError(f"{self.strategy!r} is no strategy; derive it from Strategy")
         if self.strategy.uses_model:
