@@ -13,50 +13,17 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.building import ROOT, build, copied, shipped
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NO_CODE = {"py.typed", ".pyi", ".html", ".css", ".js"}
-
-BUILD = """
-import sys
-from setuptools import build_meta
-out = sys.argv[1]  # setuptools writes its own arguments there
-build_meta.build_sdist(out)
-build_meta.build_wheel(out)
-"""
-
-
-def build(source: Path, out: Path) -> None:
-    """Build sdist and wheel without a network: with the setuptools that is installed."""
-    subprocess.run(  # noqa: S603
-        [sys.executable, "-c", BUILD, str(out)], cwd=source, check=True, capture_output=True
-    )
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist and the wheel of a copy, so that nothing is left in this one."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        (source / name).write_bytes((ROOT / name).read_bytes())
-    for file in shipped():
-        copy = source / file.replace("adaptsample/strategies/", "strategies/")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes((ROOT / file).read_bytes())
-    (source / "adaptsample" / "strategies").symlink_to("../strategies")
-    build(source, out)
+    """A folder with the sdist and the wheel."""
+    out = tmp_path_factory.mktemp("built")
+    build(copied(tmp_path_factory.mktemp("source")), out)
     return out
-
-
-def shipped() -> set[str]:
-    """Return all files of the package that are no leftovers."""
-    folders = [ROOT / "adaptsample", ROOT / "adaptsample" / "strategies"]
-    return {
-        str(path.relative_to(ROOT))
-        for folder in folders
-        for path in folder.rglob("*")
-        if path.suffix == ".py" or {path.suffix, path.name} & NO_CODE
-    }
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(built: Path) -> None:
