@@ -9,7 +9,7 @@ from torch import Tensor
 from adaptsample import Box, Dataset, State
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
-from tests.fakes import ThresholdModel
+from adaptsample.testing.fakes import ThresholdModel
 
 BOX = Box({"x": (0, 1)})
 EIGHT = tuple(i / 9 for i in range(1, 9))

@@ -28,7 +28,7 @@ from adaptsample.acquisition import (
 from adaptsample.core import derive_generator
 from adaptsample.core.pool import is_among, nearest_rows
 from adaptsample.registry import make_strategy, strategies
-from tests.fakes import FormulaModel
+from adaptsample.testing.fakes import FormulaModel
 
 # The same classes with less work than their defaults; whatever is not here is tested as it is.
 QUICK = {
