@@ -1,3 +1,5 @@
+from ._conversion import accepts_arrays as accepts_arrays
+from ._degenerate import warns_of_degenerate_data as warns_of_degenerate_data
 from .protocol import LearnsGradients as LearnsGradients
 from .protocol import Model as Model
 from .protocol import SupportsCommittee as SupportsCommittee

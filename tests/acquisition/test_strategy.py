@@ -33,9 +33,9 @@ from adaptsample.errors import UnsupportedModelError
 from adaptsample.oracles import FunctionOracle
 from adaptsample.registry import make_strategy
 from adaptsample.surrogates import SupportsCommittee, SupportsStd
+from adaptsample.testing.fakes import FormulaModel
 from benchmarks.reliability.referee import Plane, PlaneModel
 from tests.conftest import CountingFunction
-from tests.fakes import FormulaModel
 
 M = TypeVar("M")
 BOX = Box({"x": (0, 4), "y": (-1, 1)})
