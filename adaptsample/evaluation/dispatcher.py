@@ -18,7 +18,8 @@ from concurrent.futures import (
 from typing import TypeAlias, final
 
 from adaptsample.errors import ExecutorError, OverdueError, WorkerLostError
-from adaptsample.evaluation.asking import Evaluation, Question, Status, answer, text_of
+from adaptsample.evaluation.asking import answer, text_of
+from adaptsample.evaluation.evaluation import Evaluation, Question, Status
 from adaptsample.evaluation.spool import Spool, work
 from adaptsample.evaluation.workers import Processes, call_within
 from adaptsample.oracles import Oracle, SupportsExact

@@ -16,11 +16,12 @@ from typing import final
 
 import torch
 
+from adaptsample.core.files import decode, encode, write_file
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Evaluation, Question, Status, answer, text_of
+from adaptsample.evaluation.asking import answer, text_of
+from adaptsample.evaluation.evaluation import Evaluation, Question, Status
 from adaptsample.evaluation.workers import StoppedError
 from adaptsample.oracles import Oracle
-from adaptsample.record.ledger import decode, encode, write_file
 
 
 @final

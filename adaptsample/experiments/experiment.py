@@ -18,7 +18,7 @@ from adaptsample.loop.run import Run
 from adaptsample.loop.sampler import Sampler
 from adaptsample.loop.specification import Design
 from adaptsample.oracles import Oracle
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 from adaptsample.surrogates.protocol import Surrogate
 
 

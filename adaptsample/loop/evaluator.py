@@ -15,13 +15,15 @@ from typing import Literal, final
 from jaxtyping import Bool
 from torch import Tensor
 
+from adaptsample.core.files import Record
 from adaptsample.core.shapes import Points
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Evaluation, Question, Status, point_key
 from adaptsample.evaluation.dispatcher import Answered, Desk, Executors
+from adaptsample.evaluation.evaluation import Evaluation, Question, Status, point_key
 from adaptsample.evaluation.spool import Spool
 from adaptsample.oracles import Oracle, Stochastic
-from adaptsample.record.ledger import FORMAT, Ledger, Record, Recorded, read
+from adaptsample.record.ledger import FORMAT, Ledger
+from adaptsample.record.run_file import Recorded, read
 
 Existing = Literal["refuse", "resume", "overwrite"]
 LOST_RETRIES = 2

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.evaluation.asking import Evaluation
+from adaptsample.evaluation.evaluation import Evaluation
 from adaptsample.surrogates.protocol import Model
 
 if TYPE_CHECKING:

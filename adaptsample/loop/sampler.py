@@ -20,8 +20,9 @@ from adaptsample.core.pool import nearest_rows
 from adaptsample.core.randomness import derive_generator
 from adaptsample.core.shapes import Points
 from adaptsample.errors import LedgerError, RunFailedError
-from adaptsample.evaluation.asking import Array, Evaluation, told, told_failed
 from adaptsample.evaluation.dispatcher import Executors
+from adaptsample.evaluation.evaluation import Evaluation
+from adaptsample.evaluation.telling import Array, told, told_failed
 from adaptsample.loop.batch import Asked
 from adaptsample.loop.evaluator import Account, Existing
 from adaptsample.loop.model_updater import Fitting
@@ -31,7 +32,7 @@ from adaptsample.loop.specification import Design, Specification
 from adaptsample.loop.stopping import Confirmation
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles import Finite, Oracle, SupportsExact
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from adaptsample.registry import make_strategy, make_surrogate
 from adaptsample.surrogates.protocol import Model, SupportsChoice, Surrogate
 

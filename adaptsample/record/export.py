@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from adaptsample.evaluation.asking import Evaluation
-from adaptsample.record.ledger import Recorded
+from adaptsample.evaluation.evaluation import Evaluation
+from adaptsample.record.run_file import Recorded
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample import Sampler
 from adaptsample.evaluation.executors import open_executor
 from adaptsample.oracles import FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import BOX, Job, Plane, Refereed, noted
 
 BUDGET = 60

@@ -20,7 +20,8 @@ import torch
 from adaptsample import Run, Sampler
 from adaptsample.errors import LedgerError
 from adaptsample.record import checkpoint, ledger
-from adaptsample.record.ledger import Ledger, read
+from adaptsample.record.ledger import Ledger
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import Job, noted, table
 
 

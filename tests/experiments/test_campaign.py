@@ -15,7 +15,7 @@ from adaptsample.evaluation.workers import Processes
 from adaptsample.experiments.campaign import run_all, state_of
 from adaptsample.experiments.experiment import Experiment
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction

@@ -19,7 +19,8 @@ import torch
 
 from adaptsample import Box
 from adaptsample.errors import CommandError, OutputError
-from adaptsample.evaluation.asking import Question, Status, answer
+from adaptsample.evaluation.asking import answer
+from adaptsample.evaluation.evaluation import Question, Status
 from adaptsample.oracles import CommandOracle, Differentiable, Joint, _process
 from adaptsample.registry import describe
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptsample.errors import LedgerBusyError, LedgerError
-from adaptsample.record.ledger import Ledger, read
+from adaptsample.record.ledger import Ledger
+from adaptsample.record.run_file import read
 
 SPEC = {"seed": 1}
 

@@ -17,7 +17,7 @@ from scikit_posthocs import critical_difference_diagram
 
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.statistics import Comparison
-from adaptsample.record.ledger import Recorded
+from adaptsample.record.run_file import Recorded
 
 _ROUND_COLOURS = "plasma"  # perceptually even, readable in grey
 _MOST_BANDS = 6
