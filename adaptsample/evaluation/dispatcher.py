@@ -31,7 +31,7 @@ Answered: TypeAlias = tuple[Question, Evaluation]
 
 
 @final
-class Desk:
+class Dispatcher:
     """Has questions answered.
 
     An oracle that is its own exact version costs nothing, so it is asked all at once. Any other is
@@ -114,7 +114,7 @@ class Desk:
             self.spool.close()
 
     def kill(self) -> None:
-        """End what is being answered, where this desk has the say."""
+        """End what is being answered, where this dispatcher has the say."""
         self.withdraw()
         if isinstance(self._executor, Processes):
             self._executor.kill()

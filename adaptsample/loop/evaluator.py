@@ -18,7 +18,7 @@ from torch import Tensor
 from adaptsample.core.files import Record
 from adaptsample.core.shapes import Points
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.dispatcher import Answered, Desk, Executors
+from adaptsample.evaluation.dispatcher import Answered, Dispatcher, Executors
 from adaptsample.evaluation.evaluation import Evaluation, Question, Status, point_key
 from adaptsample.evaluation.spool import Spool
 from adaptsample.oracles import Oracle, Stochastic
@@ -69,7 +69,7 @@ class Account:
         self._seed = seed
         self._gradient_cost = gradient_cost
         self._retries = retries
-        self._desk = None if oracle is None else Desk(oracle, executor, timeout)
+        self._dispatcher = None if oracle is None else Dispatcher(oracle, executor, timeout)
         self._on_change = on_change
         self._known: dict[bytes, Evaluation] = {}
         self._n_asked = 0
@@ -125,17 +125,17 @@ class Account:
         self.says_what_was_asked = recorded.spec.get("format", FORMAT) > 1
         self._past = _Past(recorded)
         self._n_lines = len(recorded.evaluations)
-        if self._desk is not None and (self._desk.needs_spool or spool.folder.is_dir()):
+        if self._dispatcher is not None and (self._dispatcher.needs_spool or spool.folder.is_dir()):
             try:
                 spool.open(recorded=self._past.numbers)
             except OSError as error:
                 raise LedgerError(f"cannot write {spool.folder}: {error.strerror}") from error
-            self._desk.spool = spool
+            self._dispatcher.spool = spool
 
     def close(self) -> None:
         """Close the run file; another process may then continue it."""
-        if self._desk is not None:
-            self._desk.close()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
@@ -178,14 +178,14 @@ class Account:
 
         A KeyboardInterrupt meanwhile ends it, where this process has the say.
         """
-        if self._desk is None:
+        if self._dispatcher is None:
             return []
-        self._desk.withdraw()
+        self._dispatcher.withdraw()
         try:
-            while self._desk.is_waiting:
+            while self._dispatcher.is_waiting:
                 self._fetch()
         except KeyboardInterrupt:
-            self._desk.kill()
+            self._dispatcher.kill()
             raise
         return [self._next_ready() for _ in range(len(self._ready))]
 
@@ -263,10 +263,10 @@ class Account:
                 return
             value_price = 0.0  # only the gradient is missing
         self._committed[question.asked] = value_price + self._gradient_cost * question.gradient
-        if self._desk is None:
+        if self._dispatcher is None:
             raise ValueError("there is no oracle to ask; tell() the values instead")
         self._doubles.setdefault(key, [])
-        self._desk.submit(question)
+        self._dispatcher.submit(question)
 
     def _settle(self, question: Question, evaluation: Evaluation) -> list[Answered]:
         """Return the order as finished, with its doubles, unless it is tried again."""
@@ -283,14 +283,14 @@ class Account:
 
     def _fetch(self) -> None:
         """Wait for answers, write them down, and make them ready to be delivered."""
-        if self._desk is None:
+        if self._dispatcher is None:
             return
-        answers = [(question, self._priced(e)) for question, e in self._desk.collect()]
+        answers = [(question, self._priced(e)) for question, e in self._dispatcher.collect()]
         place = self._n_lines
         self._write([evaluation for _, evaluation in answers])
         for i, (question, evaluation) in enumerate(answers):
-            if self._desk.spool is not None:
-                self._desk.spool.forget(question)
+            if self._dispatcher.spool is not None:
+                self._dispatcher.spool.forget(question)
             entry = (place + i, question.asked, question, evaluation, True)
             heapq.heappush(self._ready, entry)
 
