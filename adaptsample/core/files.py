@@ -5,9 +5,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-Record = Mapping[str, Any]
+Record: TypeAlias = Mapping[str, Any]
+BINARY = getattr(os, "O_BINARY", 0)
+"""For `os.open`: Windows would translate line ends."""
+
 _MARK = b',"checksum":"'
 
 
@@ -18,10 +21,10 @@ def write_file(path: Path, content: bytes) -> None:
         OSError: it could not be written; nothing has changed.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | BINARY, 0o644)
     try:
         try:
-            _write(file, content)
+            write_all(file, content)
             os.fsync(file)
         finally:
             os.close(file)
@@ -29,15 +32,27 @@ def write_file(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the file's name is on disk too
-    finally:
-        os.close(folder)
+    if os.name != "nt":  # Windows opens no folders
+        _sync(path.parent)  # the file's name is on disk too
+
+
+def write_all(file: int, content: bytes) -> None:
+    """Write all of the content to an open file, however often it takes.
+
+    Raises:
+        OSError: it could not be written; a part of it may be.
+    """
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
 
 
 def encode(record: Record) -> bytes:
-    """Return a record as a line with its checksum."""
+    """Return a record as a line with its checksum.
+
+    Raises:
+        ValueError: a number that is not finite, which JSON cannot say.
+    """
     body = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
     return body[:-1] + _MARK + _checksum(body) + b'"}\n'
 
@@ -56,7 +71,9 @@ def _checksum(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=8).hexdigest().encode()
 
 
-def _write(file: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

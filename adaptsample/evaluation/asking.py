@@ -13,7 +13,7 @@ from adaptsample.core.randomness import derive_generator
 from adaptsample.core.shapes import Points
 from adaptsample.errors import OutputError
 from adaptsample.evaluation.evaluation import (
-    _LONGEST_MESSAGE,
+    LONGEST_MESSAGE,
     Evaluation,
     Question,
     Status,
@@ -109,7 +109,7 @@ def judge(
 def text_of(error: BaseException) -> str:
     """Return an exception's type and message, for people; the message may be hostile."""
     try:
-        return f"{type(error).__name__}: {str(error)[:_LONGEST_MESSAGE]}"
+        return f"{type(error).__name__}: {str(error)[:LONGEST_MESSAGE]}"
     except Exception:  # its __str__ is somebody else's code
         return f"{type(error).__name__}: (its message cannot be shown)"
 

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-_LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 2000
+"""Characters of a reason that are kept."""
 
 
 def point_key(x: Float[Tensor, " d"]) -> bytes:
@@ -53,7 +54,7 @@ class Question:
     def failed(self, status: "Status", message: str, *, seconds: float = 0.0) -> "Evaluation":
         """Return the evaluation that failed for this reason."""
         return self.answered(
-            Evaluation(self.x, None, None, status, message[:_LONGEST_MESSAGE], seconds)
+            Evaluation(self.x, None, None, status, message[:LONGEST_MESSAGE], seconds)
         )
 
     def answered(self, answer: "Evaluation") -> "Evaluation":

@@ -9,7 +9,7 @@ from torch import Tensor
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points
 from adaptsample.evaluation.asking import judge
-from adaptsample.evaluation.evaluation import _LONGEST_MESSAGE, Evaluation, Status
+from adaptsample.evaluation.evaluation import LONGEST_MESSAGE, Evaluation, Status
 
 Array: TypeAlias = Tensor | npt.ArrayLike
 
@@ -65,7 +65,7 @@ def told_failed(domain: Box, x: Array, reason: str, *, round: int) -> list[Evalu
     if points.ndim != 2 or points.shape[1] != domain.dimension:
         raise ValueError(f"x must have shape (n, {domain.dimension}), got {tuple(points.shape)}")
     _check_inside(domain, points)
-    message = reason[:_LONGEST_MESSAGE]
+    message = reason[:LONGEST_MESSAGE]
     return [Evaluation(x, None, None, Status.FAILED, message, round=round) for x in points]
 
 

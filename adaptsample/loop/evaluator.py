@@ -119,7 +119,7 @@ class Account:
                 )
             if existing == "refuse":
                 raise LedgerError(f"{run_file} is there already; resume it or overwrite it")
-            self._ledger = Ledger.reopen(recorded)
+            self._ledger = Ledger.reopen(run_file, recorded.size)
             if not recorded.spec:  # damaged; nothing tells this run from another one any more
                 self._ledger.append([{"kind": "spec", "format": FORMAT, **spec}])
         self.says_what_was_asked = recorded.spec.get("format", FORMAT) > 1

@@ -1,32 +1,27 @@
-"""The durable record of a run: JSON lines, append-only, one writer, a checksum on every line.
+"""The writer of a run file: JSON lines, append-only, one writer, a checksum on every line.
 
 A line is on disk (flushed and fsynced) before `Ledger.append` returns, so what was paid for is
-never lost to a crash. Kinds of line: ``spec`` first, then ``proposal``, ``evaluation``, ``round``
-and ``end``.
-
-Format 2 has proposals, an evaluation's ``asked``, and the statuses of lost workers and timeouts;
-format 1 is read as well.
+never lost to a crash. What the lines say is nothing to the ledger; `run_file` reads them.
 """
 
 import errno
-import fcntl
 import logging
 import os
 import shutil
-import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self, final
+from typing import NoReturn, Self, final
 
-from adaptsample.core.files import Record, _write, encode, write_file
+from adaptsample.core import locks
+from adaptsample.core.files import BINARY, Record, encode, write_all, write_file
 from adaptsample.errors import LedgerBusyError, LedgerError
 
-if TYPE_CHECKING:
-    from adaptsample.record.run_file import Recorded
-
 FORMAT = 2
+"""What the first line of a new run file says; `run_file` knows what earlier formats lack."""
+
 PATIENCE = 600.0
 """Seconds for which a full disk is waited for; evaluations that just came in are held meanwhile."""
 
@@ -49,7 +44,7 @@ class Ledger:
         self._lock = lock
         self._size = size
         self._broken = False
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | BINARY)
         if os.fstat(self._file).st_size != size:
             os.ftruncate(self._file, size)  # repair a torn tail before anything follows it
         os.fsync(self._file)  # whoever wrote this may have died before it was on disk
@@ -68,10 +63,7 @@ class Ledger:
                 to the run.
         """
         first = encode({"kind": "spec", "format": FORMAT, **spec})
-        lock = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _lock(path)
+        with _locked(path) as lock:
             free = shutil.disk_usage(path.parent).free
             if free < max(expected_bytes, _LEAST_SPACE):
                 raise LedgerError(
@@ -80,34 +72,25 @@ class Ledger:
                 )
             write_file(path, first)  # at no moment is there half a run file
             return cls(path, lock, len(first))
-        except BaseException as error:
-            if lock is not None:
-                os.close(lock)
-            if isinstance(error, OSError):
-                raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-            raise
 
     @classmethod
-    def reopen(cls, recorded: "Recorded") -> Self:
+    def reopen(cls, path: Path, size: int) -> Self:
         """Continue a run file that was read, unless somebody has written to it since.
+
+        Args:
+            path: the file.
+            size: bytes up to and including the last complete line that was read.
 
         Raises:
             LedgerError: another process is writing to the run, has written to it, or the disk
                 refuses.
         """
-        path = recorded.path
-        lock = _lock(path)
-        try:
+        with _locked(path) as lock:
             with path.open("rb") as file:
-                file.seek(recorded.size)
+                file.seek(size)
                 if b"\n" in file.read():
                     raise LedgerBusyError(f"{path} was written to just now; try again")
-            return cls(path, lock, recorded.size)
-        except BaseException as error:
-            os.close(lock)
-            if isinstance(error, OSError):
-                raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-            raise
+            return cls(path, lock, size)
 
     def append(self, records: Iterable[Record]) -> None:
         """Write records; they are on disk when this returns.
@@ -154,7 +137,7 @@ class Ledger:
         try:
             if os.fstat(self._file).st_size != self._size:
                 os.ftruncate(self._file, self._size)  # an interrupt left something behind
-            _write(self._file, lines)
+            write_all(self._file, lines)
         except OSError as error:
             if error.errno in _FULL and self._cut():
                 return False
@@ -183,18 +166,22 @@ class Ledger:
         ) from error
 
 
-def _lock(path: Path) -> int:
-    """Take the operating system's lock on the run; it is released whenever the process ends."""
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Take the run's lock, for as long as the process lives; leave it if the ledger is not made."""
+    lock = None
     lock_path = path.with_suffix(".lock")
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        owner = lock_path.read_text() or "another process"
-        raise LedgerBusyError(
-            f"{path} is being written by {owner}; wait for it or stop it"
-        ) from None
-    os.truncate(lock, 0)
-    os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-    return lock
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = locks.take(lock_path)
+        yield lock
+    except BaseException as error:
+        if lock is not None:
+            os.close(lock)
+        elif isinstance(error, BlockingIOError):
+            raise LedgerBusyError(
+                f"{path} is being written by {locks.holder(lock_path)}; wait for it or stop it"
+            ) from None
+        if isinstance(error, OSError):
+            raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
+        raise

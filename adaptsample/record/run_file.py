@@ -1,4 +1,9 @@
-"""The one reader of run files."""
+"""The one reader of run files, of this format and of earlier ones.
+
+Kinds of line: ``spec`` first, then ``proposal``, ``evaluation``, ``round`` and ``end``. Format 1
+has no proposals, no ``asked`` of an evaluation, and no statuses of lost workers and timeouts. What
+an earlier version called a strategy is read as it is called now.
+"""
 
 import gc
 from collections.abc import Iterator
