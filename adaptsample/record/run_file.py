@@ -17,8 +17,6 @@ from adaptsample.errors import LedgerError
 from adaptsample.record.ledger import FORMAT
 from adaptsample.registry import upgraded
 
-_MAY_DIFFER = ("kind", "format", "budget", "timeout", "as_written", "versions", "commit")
-
 
 @final
 @dataclass(frozen=True)
@@ -50,17 +48,6 @@ class Recorded:
         """Points that were proposed and not evaluated, in order."""
         told = {tuple(record["x"]) for record in self.evaluations}
         return [x for record in self.proposals for x in record["x"] if tuple(x) not in told]
-
-    def difference(self, spec: Record) -> str:
-        """Say where another specification differs, budget and versions aside; empty if nowhere.
-
-        A damaged specification differs from none.
-        """
-        for key in sorted({*spec, *self.spec} - {*_MAY_DIFFER}) if self.spec else ():
-            old, new = self.spec.get(key), spec.get(key)
-            if old != new:
-                return f"{key} is {old!r} there and {new!r} now"
-        return ""
 
 
 def read(path: Path) -> Recorded:

@@ -9,7 +9,7 @@ import torch
 
 from adaptsample import Box
 from adaptsample.evaluation.evaluation import Evaluation, Status
-from adaptsample.evaluation.telling import told, told_failed
+from adaptsample.evaluation.telling import check_told, told, told_failed
 
 BOX = Box({"x": (0, 1), "y": (-2, 3)})
 
@@ -99,3 +99,23 @@ def test_points_evaluated_in_vain_have_the_reason() -> None:
 def test_points_in_vain_must_be_points_all_the_same(x: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         told_failed(BOX, x, "why", round=0)
+
+
+def test_what_was_evaluated_is_told_back_as_it_was() -> None:
+    mine = _told([[0.5, 0.5], [0.1, 0.1]], [1.0, 2.0])
+    back = check_told([[0.5, 0.5], [0.1, 0.1]], mine, is_recorded=lambda e: e in mine)
+    assert back == mine
+
+
+@pytest.mark.parametrize(
+    ("x", "is_recorded", "message"),
+    [
+        ([[0.5, 0.5]], True, "got 1 points and 2 evaluations"),
+        ([[0.1, 0.1], [0.5, 0.5]], True, r"evaluation 0 is of \[0\.5, 0\.5\], not of \[0\.1, 0"),
+        ([[0.5, 0.5], [0.1, 0.1]], False, "evaluation 0 was not made by this sampler"),
+    ],
+)
+def test_what_was_not_evaluated_is_not_told_back(x: Any, is_recorded: bool, message: str) -> None:
+    mine = _told([[0.5, 0.5], [0.1, 0.1]], [1.0, 2.0])
+    with pytest.raises(ValueError, match=message):
+        check_told(x, mine, is_recorded=lambda _: is_recorded)
