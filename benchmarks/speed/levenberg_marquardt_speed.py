@@ -274,6 +274,7 @@ def tables(races: list[Race], iterations: list[Iteration]) -> list[Table]:
 def main() -> int:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.levenberg_marquardt_speed",
         description=__doc__,
         epilog="A busy machine slows all of them, so trust the speedups more than the times.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

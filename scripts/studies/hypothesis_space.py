@@ -20,7 +20,7 @@ from adaptsample.surrogates.formula import Formula
 from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from adaptsample.training.network import count_parameters, initial_parameters, split
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 UNITS, N_TRAIN, N_DENSE = 10, 100, 401
 RATE, STEPS = 0.005, 5000

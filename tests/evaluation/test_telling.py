@@ -103,7 +103,7 @@ def test_points_in_vain_must_be_points_all_the_same(x: Any, message: str) -> Non
 
 def test_what_was_evaluated_is_told_back_as_it_was() -> None:
     mine = _told([[0.5, 0.5], [0.1, 0.1]], [1.0, 2.0])
-    back = check_told([[0.5, 0.5], [0.1, 0.1]], mine, is_recorded=lambda e: e in mine)
+    back = check_told([[0.5, 0.5], [0.1, 0.1]], mine, None, is_recorded=lambda e: e in mine)
     assert back == mine
 
 
@@ -118,4 +118,10 @@ def test_what_was_evaluated_is_told_back_as_it_was() -> None:
 def test_what_was_not_evaluated_is_not_told_back(x: Any, is_recorded: bool, message: str) -> None:
     mine = _told([[0.5, 0.5], [0.1, 0.1]], [1.0, 2.0])
     with pytest.raises(ValueError, match=message):
-        check_told(x, mine, is_recorded=lambda _: is_recorded)
+        check_told(x, mine, None, is_recorded=lambda _: is_recorded)
+
+
+def test_a_gradient_beside_evaluations_is_refused() -> None:
+    mine = _told([[0.5, 0.5]], [1.0])
+    with pytest.raises(ValueError, match="leave gradient out"):
+        check_told([[0.5, 0.5]], mine, [[[1.0, 1.0]]], is_recorded=lambda _: True)
