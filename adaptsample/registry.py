@@ -253,7 +253,8 @@ def _rebuilt(description: Any) -> Any:
 
 def _oracles() -> dict[str, Callable[..., Any]]:
     """Return what makes oracles and domains of their descriptions."""
-    own = {snake_case(cls.__name__): cls for cls in vars(oracles).values() if _is_final_recipe(cls)}
+    classes = [getattr(oracles, name) for name in dir(oracles)]
+    own = {snake_case(cls.__name__): cls for cls in classes if _is_final_recipe(cls)}
     return {**own, "box": _box, "expression_oracle": _expression_oracle}
 
 

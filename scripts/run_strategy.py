@@ -23,7 +23,7 @@ from adaptsample.experiments.presets import PRESETS
 from adaptsample.loop.specification import Design, Specification
 from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOracle
 from adaptsample.oracles.problems import PROBLEMS, problem
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
 from adaptsample.surrogates.mlp.surrogate import MLP
 

@@ -20,10 +20,11 @@ import numpy as np
 from adaptsample.core.domain import Box
 from adaptsample.core.text import check_file_name, printable
 from adaptsample.errors import LedgerBusyError, LedgerError
-from adaptsample.evaluation.asking import Evaluation, Status
+from adaptsample.evaluation.evaluation import Evaluation, Status
 from adaptsample.loop.sampler import Sampler
 from adaptsample.oracles.command import request_line
-from adaptsample.record.ledger import Ledger, Recorded, read
+from adaptsample.record.ledger import Ledger
+from adaptsample.record.run_file import Recorded, read
 
 _LONGEST_LINE = 1 << 24
 _LONGEST_REASON = 1000

@@ -14,7 +14,7 @@ import numpy as np
 
 from adaptsample.comparison.repeat import MALFORMED, labels_of
 from adaptsample.errors import LedgerError
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 Measure: TypeAlias = Literal["mae", "rmse", "max"]
 

@@ -20,7 +20,7 @@ from adaptsample.comparison.summaries import (
 from adaptsample.comparison.tables import Table
 from adaptsample.core.provenance import commit, versions
 from adaptsample.core.text import file_name
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 _EXPLAINED = """\
 Errors are {measure} against exact values on the reference set, at equal evaluations; those below

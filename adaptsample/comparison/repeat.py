@@ -8,9 +8,10 @@ from functools import cache
 from typing import Any, Literal
 
 from adaptsample.core.domain import parse_bounds
+from adaptsample.core.files import Record
 from adaptsample.core.text import file_name
 from adaptsample.oracles.problems import PROBLEMS
-from adaptsample.record.ledger import Record, Recorded
+from adaptsample.record.run_file import Recorded
 from adaptsample.registry import describe, label, make_strategy, make_surrogate, rebuild
 
 MALFORMED = (

@@ -15,7 +15,7 @@ import torch
 
 from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.experiments.experiment import Experiment
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 State: TypeAlias = Literal["due", "finished", "damaged"]
 

@@ -16,7 +16,7 @@ from adaptsample.loop.journal import Existing
 from adaptsample.loop.run import Run
 from adaptsample.loop.sampler import Sampler
 from adaptsample.loop.specification import Specification
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 
 @final

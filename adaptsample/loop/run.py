@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.extras import needs_extra
-from adaptsample.evaluation.asking import Evaluation
+from adaptsample.evaluation.evaluation import Evaluation
 from adaptsample.surrogates.protocol import Model
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
 from adaptsample.core.extras import needs_extra
-from adaptsample.evaluation.asking import Evaluation
-from adaptsample.record.ledger import Recorded
+from adaptsample.evaluation.evaluation import Evaluation
+from adaptsample.record.run_file import Recorded
 
 if TYPE_CHECKING:
     import pandas as pd

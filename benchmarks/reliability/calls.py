@@ -16,7 +16,7 @@ import torch
 
 from adaptsample import Sampler
 from adaptsample.errors import RunFailedError, UnsupportedModelError
-from adaptsample.evaluation.asking import Status
+from adaptsample.evaluation.evaluation import Status
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import FunctionOracle
 from adaptsample.registry import strategies, surrogates

@@ -18,7 +18,7 @@ import torch
 from adaptsample import Sampler
 from adaptsample.evaluation.executors import open_executor
 from adaptsample.oracles import FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import BOX, Job, Plane, Refereed, noted
 
 BUDGET = 60

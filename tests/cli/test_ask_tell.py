@@ -20,7 +20,7 @@ from adaptsample.cli import session as shell
 from adaptsample.cli.ask_tell import main
 from adaptsample.errors import LedgerBusyError
 from adaptsample.oracles import ExpressionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 BOUNDS = ("--bound", "x=0:1", "--bound", "y=-2:3")
 FAST = ("--strategy", "random", "--surrogate", "polynomial")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run_strategy.py"
 FAST = ["--surrogate", "mlp(hidden=(8,), training=gradient_descent(steps=50, continued_steps=5))"]

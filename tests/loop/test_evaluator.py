@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from adaptsample import Box
-from adaptsample.evaluation.asking import Evaluation, Status
+from adaptsample.evaluation.evaluation import Evaluation, Status
 from adaptsample.evaluation.spool import Spool
 from adaptsample.loop.evaluator import Evaluator
 from adaptsample.loop.journal import Journal

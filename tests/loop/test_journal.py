@@ -6,10 +6,10 @@ import torch
 
 from adaptsample import Box
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Evaluation, point_key
+from adaptsample.evaluation.evaluation import Evaluation, point_key
 from adaptsample.loop.journal import Existing, Journal
 from adaptsample.loop.specification import Specification
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 BOX = Box({"x": (0, 1)})
 SPEC = Specification(BOX, surrogate="polynomial", strategy="sobol")

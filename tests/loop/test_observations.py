@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from adaptsample.evaluation.asking import Evaluation, Status
+from adaptsample.evaluation.evaluation import Evaluation, Status
 from adaptsample.loop.batch import Batch
 from adaptsample.loop.observations import Observations
 

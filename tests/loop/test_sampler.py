@@ -14,7 +14,7 @@ from adaptsample.acquisition import DropAll, Proposal
 from adaptsample.core import derive_generator
 from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.calls import BAD_ANSWERS
 from benchmarks.reliability.referee import Plane

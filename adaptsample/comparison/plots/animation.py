@@ -10,7 +10,7 @@ from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
 from adaptsample.comparison.curves import ERROR_NAMES, SMALLEST_ERROR, Measure
-from adaptsample.record.ledger import Recorded
+from adaptsample.record.run_file import Recorded
 
 Format: TypeAlias = Literal["gif", "mp4"]
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.core.extras import needs_extra
-from adaptsample.record.ledger import Recorded
+from adaptsample.record.run_file import Recorded
 
 with needs_extra("compare", "a comparison"):
     from scikit_posthocs import critical_difference_diagram

@@ -21,9 +21,10 @@ from typing import Any, TypeAlias, final
 
 from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.comparison.repeat import MALFORMED, command_of, labels_of
+from adaptsample.core.files import Record
 from adaptsample.core.text import printable
 from adaptsample.errors import LedgerError
-from adaptsample.record.ledger import Record, Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 MEASURES = ("mae", "rmse", "max")
 MOST_NUMBERS = 1_000_000

@@ -20,7 +20,8 @@ from selenium.webdriver.support.ui import Select
 from adaptsample.comparison.repeat import command_of
 from adaptsample.comparison.report import report
 from adaptsample.comparison.report.report import read_report
-from adaptsample.record.ledger import encode, read
+from adaptsample.core.files import encode
+from adaptsample.record.run_file import read
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
