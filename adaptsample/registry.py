@@ -8,13 +8,12 @@ other recipes. Such text is parsed, never evaluated.
 """
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -29,6 +28,7 @@ from adaptsample import oracles, training
 from adaptsample.acquisition import features, forgetting, gradients, selection
 from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.domain import Box
+from adaptsample.core.text import near
 from adaptsample.errors import UnknownNameError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.surrogates.protocol import Surrogate
@@ -125,15 +125,6 @@ def label(value: object) -> str:
     ]
     name = snake_case(type(value).__name__)
     return f"{name}({', '.join(changed)})" if changed else name
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Return the part of an error message that names the nearest known names, or all."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known)}"
 
 
 def _option_label(value: object) -> str:
