@@ -11,7 +11,6 @@ import ast
 import importlib
 import importlib.util
 import pkgutil
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -28,7 +27,7 @@ from adaptsample import oracles, training
 from adaptsample.acquisition import features, forgetting, gradients, selection
 from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.domain import Box
-from adaptsample.core.text import near
+from adaptsample.core.text import near, snake_case
 from adaptsample.errors import UnknownNameError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.surrogates.protocol import Surrogate
@@ -59,11 +58,6 @@ def make_strategy(text: str) -> Strategy[Any]:
 def make_surrogate(text: str) -> Surrogate:
     """Build a surrogate from text; see `make_strategy`."""
     return _build(text, "surrogate", surrogates(), Surrogate)
-
-
-def snake_case(name: str) -> str:
-    """Return a class name in snake_case: MaxStd -> max_std, MLP -> mlp."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def describe(value: object) -> Any:

@@ -7,30 +7,21 @@ were made elsewhere can be put beside one's own with --from.
 import argparse
 import math
 import os
-import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final, get_args
+from typing import TYPE_CHECKING, Any, final, get_args
 
-from rich.console import Console
+from adaptsample.cli.command import Command
+from adaptsample.cli.oracle_options import add_bound, make_formula
+from adaptsample.comparison.measures import Measure
+from adaptsample.comparison.plots.formats import Format, check_format
+from adaptsample.evaluation.executors import Kind
 
-from adaptsample.acquisition.strategy import Strategy
-from adaptsample.cli.board import Board
-from adaptsample.comparison.curves import Measure, read_curves
-from adaptsample.comparison.merging import comparable
-from adaptsample.comparison.page import write_comparison
-from adaptsample.comparison.plots.animation import Format, check_format
-from adaptsample.comparison.repeat import strategy_names
-from adaptsample.comparison.statistics import Comparison
-from adaptsample.core.domain import parse_bounds
-from adaptsample.evaluation.executors import Kind, open_executor
-from adaptsample.experiments.campaign import run_all
-from adaptsample.experiments.experiment import Experiment
-from adaptsample.oracles import ExpressionOracle, Oracle
-from adaptsample.oracles.problems import problem
-from adaptsample.registry import make_strategy, make_surrogate
+if TYPE_CHECKING:
+    from adaptsample.acquisition import Strategy
+    from adaptsample.experiments.experiment import Experiment
+    from adaptsample.oracles import Oracle
 
 ALWAYS = ("random", "sobol")
 _OF_RUNS = (
@@ -54,11 +45,9 @@ examples:
   %(prog)s --quick
       a small comparison, to see what comes out
 
-Each run is recorded in OUT/<oracle>/<surrogate>-<strategy>/seed-000.jsonl, as by run_strategy.py. A
-finished run is not paid again, an interrupted one goes on: repeat the command. Tables (Markdown,
+Each run is recorded in OUT/<oracle>/<surrogate>-<strategy>/seed-000.jsonl, as by `adaptsample run`.
+A finished run is not paid again, an interrupted one goes on: repeat the command. Tables (Markdown,
 CSV, LaTeX) and pictures are written to OUT/comparison/.
-
-exit status: 0 done, 1 some runs failed, 2 wrong use, 130 interrupted (repeat the command)
 """
 
 
@@ -67,49 +56,19 @@ exit status: 0 done, 1 some runs failed, 2 wrong use, 130 interrupted (repeat th
 class Plan:
     """What is to be run and compared, from the options."""
 
-    experiments: tuple[Experiment, ...]
+    experiments: tuple["Experiment", ...]
     sources: tuple[Path, ...]
     baseline: str
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
-    options = parser.parse_args(given)
-    try:
-        plan = _plan(options)
-        n_failed = _run(plan, options)
-        _report(
-            plan, options, command=shlex.join(["python", "scripts/compare_strategies.py", *given])
-        )
-    except ValueError as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
-    except KeyboardInterrupt:
-        print("interrupted; repeat the command to continue", file=sys.stderr)
-        return 130
-    return 1 if n_failed else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="compare_strategies.py",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a comparison."""
     what = parser.add_argument_group("what is compared")
     what.add_argument(
         "--oracle", action="append", default=[], help="a named problem; repeatable (default: peak)"
     )
     what.add_argument("--expr", help="a formula in the variables that --bound declares")
-    what.add_argument(
-        "--bound",
-        action="append",
-        default=[],
-        metavar="NAME=LOW:HIGH",
-        help="a variable of --expr and its range; repeat it for each, in order",
-    )
+    add_bound(what, of=" of --expr")
     what.add_argument(
         "--strategy", action="append", default=[], help="who proposes; repeatable (default: topk)"
     )
@@ -173,7 +132,14 @@ def _parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--quick", action="store_true", help="2 seeds, 30 evaluations, the surrogate polynomial"
     )
-    return parser
+
+
+def work(options: argparse.Namespace) -> int:
+    """Run what is due, and compare."""
+    plan = _plan(options)
+    n_failed = _run(plan, options)
+    _report(plan, options)
+    return 1 if n_failed else 0
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -195,6 +161,9 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    from adaptsample.experiments.experiment import Experiment
+    from adaptsample.registry import make_strategy, make_surrogate
+
     _check(options)
     if options.sources:
         return Plan((), tuple(options.sources), options.baseline)
@@ -240,21 +209,26 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan(experiments, (), same[0])
 
 
-def _oracles(options: argparse.Namespace) -> list[tuple[str, Oracle]]:
+def _oracles(options: argparse.Namespace) -> list[tuple[str, "Oracle"]]:
+    from adaptsample.oracles.problems import problem
+
     if options.bound and not options.expr:
         raise ValueError("--bound goes with --expr, and there is none")
     named: list[tuple[str, Oracle]] = [
         (name, problem(name)) for name in dict.fromkeys(options.oracle)
     ]
     if options.expr:
-        bounds = parse_bounds(options.bound)
-        oracle = ExpressionOracle(options.expr, bounds=bounds)
-        named.append((f"expr {options.expr} {bounds}", oracle))
+        oracle, label = make_formula(options)
+        named.append((label, oracle))
     return named or [("peak", problem("peak"))]
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
     """Run what is due, and return how many runs failed."""
+    from adaptsample.cli.progress import Board
+    from adaptsample.evaluation.executors import open_executor
+    from adaptsample.experiments.campaign import run_all
+
     n_failed = 0
     places = open_executor(options.executor, options.workers, scheduler=options.scheduler)
     if not plan.experiments:
@@ -269,8 +243,16 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     return n_failed
 
 
-def _report(plan: Plan, options: argparse.Namespace, *, command: str) -> None:
+def _report(plan: Plan, options: argparse.Namespace) -> None:
     """Print the tables, and write them and the pictures."""
+    from rich.console import Console
+
+    from adaptsample.comparison.curves import read_curves
+    from adaptsample.comparison.merging import comparable
+    from adaptsample.comparison.page import write_comparison
+    from adaptsample.comparison.repeat import strategy_names
+    from adaptsample.comparison.statistics import Comparison
+
     files = [e.run_file(options.out) for e in plan.experiments]
     found, left_out = read_curves(
         plan.sources or [file for file in files if file.exists()], measure=options.error
@@ -279,7 +261,7 @@ def _report(plan: Plan, options: argparse.Namespace, *, command: str) -> None:
     written = write_comparison(
         Comparison(tuple(curves), at=options.at),
         options.out / "comparison",
-        command=command,
+        command=options.command_line,
         baseline=strategy_names(plan.baseline),
         measure=options.error,
         target=options.target,
@@ -295,5 +277,10 @@ def _report(plan: Plan, options: argparse.Namespace, *, command: str) -> None:
     print(f"written to {written.folder}/: README.md, tables (.csv, .tex) and {n_pictures} pictures")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMMAND = Command(
+    about=__doc__,
+    add_options=add_options,
+    work=work,
+    examples=EXAMPLES,
+    interrupted="interrupted; repeat the command to continue",
+)

@@ -2,10 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from adaptsample.comparison.report.report import read_report
+from adaptsample.cli.command import Command
 
 EXAMPLES = """\
 examples:
@@ -19,39 +18,35 @@ examples:
 The page has a table, curves of the error, the points that were asked, and the command that repeats
 each run. It is one file: send it, or open it from disk.
 
-exit status: 0 done (files that cannot be read are named on stderr and on the page), 2 wrong use
+Files that cannot be read are named on stderr and on the page.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="report.py",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a report."""
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="where run files are, at any depth"
     )
     parser.add_argument(
         "--out", type=Path, metavar="PATH", help="the page (default: report.html in FOLDER)"
     )
-    options = parser.parse_args(arguments)
+
+
+def work(options: argparse.Namespace) -> int:
+    """Write the page."""
+    from adaptsample.comparison.report.report import read_report
+
     out: Path = options.out or options.folders[0] / "report.html"
+    report = read_report(options.folders)
+    for problem in report.problems:
+        print(problem, file=sys.stderr)
+    page = report.to_html().encode()
     try:
-        report = read_report(options.folders)
-        for problem in report.problems:
-            print(problem, file=sys.stderr)
-        page = report.to_html().encode()
         out.write_bytes(page)
-    except ValueError as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
     except OSError as error:
-        parser.exit(2, f"{parser.prog}: error: cannot write {out}: {error.strerror}\n")
+        raise ValueError(f"cannot write {out}: {error.strerror}") from None
     print(f"{out} ({len(page) / 1e6:.2f} MB, {len(report.data['runs'])} runs)")
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+COMMAND = Command(about=__doc__, add_options=add_options, work=work, examples=EXAMPLES)

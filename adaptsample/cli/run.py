@@ -3,29 +3,21 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-import torch
-from rich.console import Console
-from rich.table import Table
-
-from adaptsample.cli.progress import ProgressBar
-from adaptsample.comparison.plots.run import plot_run
-from adaptsample.comparison.tables import rows, run_table
-from adaptsample.core.domain import Box, parse_bounds
-from adaptsample.errors import RunFailedError
-from adaptsample.evaluation.executors import Kind, open_executor
-from adaptsample.experiments.experiment import Experiment
+from adaptsample.cli import catalogue
+from adaptsample.cli.command import Command
+from adaptsample.cli.oracle_options import add_oracle, make_oracle
+from adaptsample.core.text import near
+from adaptsample.evaluation.executors import Kind
 from adaptsample.experiments.presets import PRESETS
 from adaptsample.loop.specification import Design
-from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOracle
-from adaptsample.oracles.problems import PROBLEMS, problem
-from adaptsample.record.ledger import Recorded, read
-from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
-from adaptsample.surrogates.mlp.surrogate import MLP
+
+if TYPE_CHECKING:
+    from adaptsample.experiments.experiment import Experiment
+    from adaptsample.record.ledger import Recorded
 
 EXAMPLES = """\
 examples:
@@ -56,78 +48,12 @@ examples:
 Everything is recorded in OUT/<oracle>/<surrogate>-<strategy>/seed-000.jsonl, with a picture beside
 it and a table in OUT/<oracle>/table.md. A finished run is shown again, not paid again.
 
-exit status: 0 done, 1 failed, 2 wrong use, 130 interrupted (continue with --resume)
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if options.list:
-        _print_list()
-        return 0
-    torch.set_num_threads(1)  # the matrices are small: more threads are slower
-    try:
-        experiment = _experiment(options)
-        recorded, picture = _run(experiment, options)
-    except ValueError as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
-    except RunFailedError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; repeat the command with --resume to continue", file=sys.stderr)
-        return 130
-    summary = experiment.summary(recorded)
-    if options.verbose:
-        _print_choice(recorded)
-    if options.json:
-        print(json.dumps(summary))
-    else:
-        _print_summary(summary, recorded, picture)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="run_strategy.py",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    what = parser.add_argument_group("what is approximated")
-    what.add_argument("--oracle", help="a named problem (default: peak)")
-    what.add_argument("--expr", help="a formula in the variables that --bound declares")
-    what.add_argument(
-        "--bound",
-        action="append",
-        default=[],
-        metavar="NAME=LOW:HIGH",
-        help="a variable of --expr or --command and its range; repeat it for each, in order",
-    )
-    what.add_argument("--command", help="a program that is run for each point, without a shell")
-    what.add_argument("--n-outputs", type=int, help="of --command (default: 1)")
-    what.add_argument("--output-file", metavar="FILE", help="that --command writes its answer to")
-    what.add_argument("--table", metavar="CSV", help="a file whose rows can be asked")
-    for name in ("input", "output"):
-        what.add_argument(
-            f"--{name}",
-            action="append",
-            default=[],
-            metavar="COLUMN",
-            help=f"of --table; repeat it for each {name}",
-        )
-    what.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="only such rows of --table; repeat it for more conditions",
-    )
-    what.add_argument(
-        "--skip-missing", action="store_true", help="leave out rows of --table that lack a number"
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of a run."""
+    add_oracle(parser)
     how = parser.add_argument_group("how")
     how.add_argument("--strategy", default="topk", help="who proposes points (default: topk)")
     how.add_argument("--surrogate", help="what is fitted (default: auto)")
@@ -190,11 +116,33 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--resume", action="store_true", help="continue an unfinished run")
     again.add_argument("--overwrite", action="store_true", help="replace a run that is there")
     result.add_argument("--list", action="store_true", help="name oracles, surrogates, strategies")
-    return parser
 
 
-def _experiment(options: argparse.Namespace) -> Experiment:
-    oracle, oracle_label = _oracle(options)
+def work(options: argparse.Namespace) -> int:
+    """Make or find the run, and show it."""
+    if options.list:
+        return catalogue.COMMAND.work(options)
+    from adaptsample.cli.display import print_choice, print_summary
+
+    experiment = experiment_of(options)
+    recorded, picture = _run(experiment, options)
+    summary = experiment.summary(recorded)
+    if options.verbose:
+        print_choice(recorded)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print_summary(summary, recorded, picture)
+    return 0
+
+
+def experiment_of(options: argparse.Namespace) -> "Experiment":
+    """Return the run that the options state."""
+    from adaptsample.experiments.experiment import Experiment
+    from adaptsample.registry import make_strategy, make_surrogate
+    from adaptsample.surrogates.mlp import MLP
+
+    oracle, oracle_label = make_oracle(options)
     strategy, surrogate = options.strategy, options.surrogate or "auto"
     labels = (oracle_label, surrogate, strategy)
     settings: dict[str, Any] = {
@@ -240,77 +188,18 @@ def _experiment(options: argparse.Namespace) -> Experiment:
     )
 
 
-def _oracle(options: argparse.Namespace) -> tuple[Oracle, str]:
-    """Return what the options name, and its label."""
-    given = [name for name in ("oracle", "expr", "command", "table") if getattr(options, name)]
-    if len(given) > 1:
-        raise ValueError(f"give --{given[0]} or --{given[1]}, not both")
-    kind = given[0] if given else "oracle"
-    needs = {"bound": ("expr", "command"), "input": ("table",), "output": ("table",)}
-    needs |= dict.fromkeys(("where", "skip_missing"), ("table",))
-    needs |= dict.fromkeys(("n_outputs", "output_file"), ("command",))
-    for name, kinds in needs.items():
-        if getattr(options, name) and kind not in kinds:
-            wanted = " or ".join(f"--{kind}" for kind in kinds)
-            raise ValueError(f"--{name.replace('_', '-')} goes with {wanted}, and there is none")
-    if kind == "expr":
-        bounds = _bounds(options)
-        return ExpressionOracle(options.expr, bounds=bounds), f"expr {options.expr} {bounds}"
-    if kind == "command":
-        return _command(options)
-    if kind == "table":
-        return _table(options)
-    name = options.oracle or "peak"
-    return problem(name), name
-
-
-def _command(options: argparse.Namespace) -> tuple[Oracle, str]:
-    bounds = _bounds(options)
-    oracle = CommandOracle(
-        options.command,
-        Box(bounds),
-        n_outputs=1 if options.n_outputs is None else options.n_outputs,
-        output_file=options.output_file,
-        seed=options.seed,
-    )
-    return oracle, f"command {options.command} {bounds}"
-
-
-def _table(options: argparse.Namespace) -> tuple[Oracle, str]:
-    where = dict(map(_condition, options.where))
-    oracle = TableOracle.from_csv(
-        options.table,
-        inputs=options.input,
-        outputs=options.output,
-        where=where,
-        missing="skip" if options.skip_missing else "refuse",
-    )
-    if oracle.n_skipped:
-        print(f"{oracle.n_skipped} rows lack a number and are left out", file=sys.stderr)
-    columns = f"{' '.join(options.output)} of {' '.join(options.input)}"
-    return oracle, f"table {Path(options.table).stem} {columns} {where or ''}".strip()
-
-
-def _condition(text: str) -> tuple[str, str]:
-    column, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--where {text!r} must read COLUMN=VALUE, as in smoker=no")
-    return column.strip(), value.strip()
-
-
-def _bounds(options: argparse.Namespace) -> dict[str, tuple[float, float]]:
-    if not options.bound:
-        kind = "expr" if options.expr else "command"
-        raise ValueError(f"--{kind} needs a --bound NAME=LOW:HIGH for each of its variables")
-    return parse_bounds(options.bound)
-
-
-def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded, Path]:
+def _run(experiment: "Experiment", options: argparse.Namespace) -> tuple["Recorded", Path]:
     """Return the record of the run, made now or found, and its picture."""
+    from adaptsample.cli.progress import ProgressBar
+    from adaptsample.comparison.plots.run import plot_run
+    from adaptsample.comparison.tables import rows, run_table
+    from adaptsample.evaluation.executors import open_executor
+    from adaptsample.record.ledger import read
+
     path = experiment.run_file(options.out)
     picture = path.with_suffix(".png")
     if not (options.resume or options.overwrite):
-        recorded = experiment.finished(options.out)
+        recorded = _finished(experiment, options.out)
         if recorded is not None:
             print(f"shown from {path}; --overwrite repeats it", file=sys.stderr)
             return recorded, picture
@@ -331,50 +220,39 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded,
     return recorded, picture
 
 
-def _print_summary(summary: dict[str, Any], recorded: Recorded, picture: Path) -> None:
-    errors, table = summary["errors"], recorded.path.parent.parent / "table.md"
-    lines = {name: summary[name] for name in ("oracle", "surrogate", "strategy", "seed")}
-    lines["evaluations"] = f"{summary['n_evaluations']:g}"
-    if recorded.end is not None and recorded.end["status"] != "done":
-        lines["evaluations"] += f" ({recorded.end['status']})"
-    for key, name in (("mae", "grid MAE"), ("rmse", "grid RMSE"), ("max", "grid max error")):
-        lines[name] = f"{errors[key]:.3e}" if errors else "unknown (no exact values)"
-    lines["seconds"] = "  ".join(f"{k} {v:.1f}" for k, v in summary["seconds"].items())
-    lines |= {"run file": summary["run_file"], "picture": picture, "table": table}
-    for name, value in lines.items():
-        print(f"{name:<16}{value}")
+def _finished(experiment: "Experiment", out: Path) -> "Recorded | None":
+    """Return the recorded run if it is there and finished, None if there is nothing.
+
+    Raises:
+        ValueError: the run file holds another run or an unfinished one; the message says how to go
+            on.
+    """
+    path, found = experiment.run_file(out), experiment.found(out)
+    if found is None or found.is_finished:
+        return found and found.recorded
+    if found.difference:
+        raise ValueError(
+            f"{path} holds another run: {found.difference}; "
+            "--overwrite replaces it, --out chooses another folder"
+        )
+    end = found.recorded.end
+    if end is None:
+        spent = sum(record["price"] for record in found.recorded.evaluations)
+        raise ValueError(
+            f"{path} holds an unfinished run ({spent:g} evaluations paid); "
+            "--resume continues it, --overwrite replaces it"
+        )
+    raise ValueError(
+        f"{path} holds a finished run of budget {end['budget']:g} and tolerance "
+        f"{end.get('tolerance')}, not {experiment.budget:g} and {experiment.tolerance}; "
+        "--resume extends it, --overwrite replaces it"
+    )
 
 
-def _print_choice(recorded: Recorded) -> None:
-    """Show on stderr what an automatic surrogate tried in its last search, best first."""
-    chosen = [record for record in recorded.rounds if record.get("choice")]
-    if not chosen:
-        print("nothing was chosen: the surrogate is not an automatic one", file=sys.stderr)
-        return
-    searches = [record for record in chosen if any(len(s) > 1 for s in record["choice"]["tried"])]
-    last = (searches or chosen)[-1]
-    choice, title = last["choice"], f"last search, after {last['n_evaluations']:g} evaluations"
-    table = Table("output", "member", "transform", "error", "parameters", box=None, title=title)
-    for output, scores in enumerate(choice["tried"]):
-        for score in sorted(scores, key=lambda score: float(score["error"])):
-            error, size = f"{score['error']:.1e}", str(score["n_parameters"] or "-")
-            table.add_row(str(output), score["name"], score["transform"], error, size)
-    Console(stderr=True, soft_wrap=True).print(table)
-
-
-def _print_list() -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("kind")
-    table.add_column("name")
-    table.add_column("what it is", overflow="fold")
-    for name, summary in PROBLEMS.summaries.items():
-        table.add_row("oracle", name, summary)
-    table.add_row("oracle", "monomial(7)", "1-D: x^7, or any other power, on [-1, 1]")
-    for kind, registered in (("surrogate", surrogates()), ("strategy", strategies())):
-        for name, cls in registered.items():
-            table.add_row(kind, name, (cls.__doc__ or "").partition("\n")[0])
-    Console(soft_wrap=True).print(table)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+COMMAND = Command(
+    about=__doc__,
+    add_options=add_options,
+    work=work,
+    examples=EXAMPLES,
+    interrupted="interrupted; repeat the command with --resume to continue",
+)

@@ -86,8 +86,7 @@ def open_file(path: Path) -> Recorded:
     """
     if not path.exists():
         raise LedgerError(
-            f"there is no run file {path}; `python -m adaptsample create {path} --bound ...` "
-            "starts one"
+            f"there is no run file {path}; `adaptsample create {path} --bound ...` starts one"
         )
     return read(path)
 

@@ -1,4 +1,4 @@
-"""Names and texts that come from elsewhere: made safe for files and terminals, or refused."""
+"""Names and texts: made safe for files and terminals or refused, near ones found."""
 
 import difflib
 import hashlib
@@ -63,3 +63,8 @@ def near(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"known: {', '.join(known)}"
+
+
+def snake_case(name: str) -> str:
+    """Return a class name in snake_case: MaxStd -> max_std, MLP -> mlp."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
