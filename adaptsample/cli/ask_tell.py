@@ -30,6 +30,11 @@ was printed: all digits belong to the point. y is a number, or a list of numbers
 several outputs; NaN says that there is none. What was told is on disk before the command says so.
 """
 
+LINES = """\
+a line is {"x": [...], "y": ...} or {"x": [...], "error": "..."}; status 1 if some were refused
+adaptsample create --help shows a whole session
+"""
+
 
 def _run_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="the run file, e.g. alloy.jsonl")
@@ -180,21 +185,22 @@ def _say(text: str) -> None:
 def _command(
     work: Callable[[argparse.Namespace], int],
     add_options: Callable[[argparse.ArgumentParser], None],
+    examples: str = "adaptsample create --help shows a whole session\n",
 ) -> Command:
     return Command(
         about=work.__doc__ or "",
         add_options=add_options,
         work=work,
-        examples=SESSION,
+        examples=examples,
         interrupted="interrupted; what was acknowledged is on file",
     )
 
 
 COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
     {
-        "create": _command(_create, _create_options),
+        "create": _command(_create, _create_options, SESSION),
         "ask": _command(_ask, _ask_options),
-        "tell": _command(_tell, _run_file),
+        "tell": _command(_tell, _run_file, LINES),
         "status": _command(_status, _status_options),
         "export": _command(_export, _export_options),
     }

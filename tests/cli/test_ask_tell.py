@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptsample import Box, Sampler
-from adaptsample.cli import session as shell
-from adaptsample.cli.ask_tell import main
+from adaptsample.cli import session
+from adaptsample.cli.main import main
 from adaptsample.errors import LedgerBusyError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.record.ledger import read
@@ -196,7 +196,7 @@ _JSON = st.recursive(
 def test_any_line_is_recorded_or_refused(noise: bytes, result: dict[str, Any]) -> None:
     sampler = Sampler(Box({"x": (0, 1)}))
     lines = [noise, json.dumps(result).encode(), b'{"x": [0.5], "y": 1}']
-    outcomes = [told.outcome for told in shell.tell(sampler, lines, first=1)]
+    outcomes = [told.outcome for told in session.tell(sampler, lines, first=1)]
     assert set(outcomes[:-1]) <= {"recorded", "failed", "refused"}
     assert outcomes[-1] in ("recorded", "known", "refused")  # refused if y had two numbers before
     assert len(sampler.evaluations) == len([o for o in outcomes if o in ("recorded", "failed")])
@@ -231,8 +231,8 @@ def test_results_are_recorded_as_they_come(run: Shell, monkeypatch: pytest.Monke
 
 
 def _ask_elsewhere(path: str) -> str:
-    with shell.opened(Path(path), on_wait=print) as sampler:
-        return "\n".join(map(json.dumps, shell.ask(sampler, 1)))
+    with session.opened(Path(path), on_wait=print) as sampler:
+        return "\n".join(map(json.dumps, session.ask(sampler, 1)))
 
 
 def test_shells_at_the_same_time_get_different_points(run: Shell) -> None:
@@ -241,11 +241,11 @@ def test_shells_at_the_same_time_get_different_points(run: Shell) -> None:
     def work(worker: int) -> list[list[float]]:
         points = []
         for _ in range(4):
-            with shell.opened(Path("a"), on_wait=print) as sampler:
-                mine = [request["x"] for request in shell.ask(sampler, 2)]
-            with shell.opened(Path("a"), on_wait=print) as sampler:
+            with session.opened(Path("a"), on_wait=print) as sampler:
+                mine = [request["x"] for request in session.ask(sampler, 2)]
+            with session.opened(Path("a"), on_wait=print) as sampler:
                 line = json.dumps({"x": mine[0], "y": worker}).encode()
-                assert [t.outcome for t in shell.tell(sampler, [line], first=1)] == ["recorded"]
+                assert [t.outcome for t in session.tell(sampler, [line], first=1)] == ["recorded"]
             points += mine
         return points
 
@@ -273,7 +273,7 @@ def test_whoever_waits_is_told_for_whom(run: Shell) -> None:
     run("create", "a", *BOUNDS, *FAST)
     said: list[str] = []
     released = threading.Event()
-    with shell.opened(Path("a"), on_wait=print):
+    with session.opened(Path("a"), on_wait=print):
         with pytest.raises(LedgerBusyError, match="being written by process"):
             Sampler(
                 Box({"x": (0, 1), "y": (-2, 3)}),
@@ -288,7 +288,7 @@ def test_whoever_waits_is_told_for_whom(run: Shell) -> None:
                 said.append(text)
                 released.set()
 
-            with shell.opened(Path("a"), on_wait=on_wait):
+            with session.opened(Path("a"), on_wait=on_wait):
                 pass
 
         waiter = threading.Thread(target=wait)
@@ -299,7 +299,7 @@ def test_whoever_waits_is_told_for_whom(run: Shell) -> None:
 
 
 def test_help_teaches_a_whole_session(run: Shell) -> None:
-    status, out, _ = run("--help")
+    status, out, _ = run("create", "--help")
     assert status == 0
     for word in ("create", "ask", "tell", "status", "export", "a whole session"):
         assert word in out
