@@ -11,6 +11,8 @@ from typing import Final
 
 from adaptsample.cli.command import Command
 from adaptsample.cli.oracle_options import add_bound
+from adaptsample.cli.settings import add_recipes, add_settings, given_settings
+from adaptsample.loop.specification import DEFAULTS
 
 SESSION = """\
 a whole session, with a run file called alloy.jsonl:
@@ -43,15 +45,8 @@ def _run_file(parser: argparse.ArgumentParser) -> None:
 def _create_options(parser: argparse.ArgumentParser) -> None:
     _run_file(parser)
     add_bound(parser, required=True)
-    parser.add_argument("--strategy", default="topk", help="who proposes points (default: topk)")
-    parser.add_argument("--surrogate", default="auto", help="what is fitted (default: auto)")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    parser.add_argument(
-        "--n-initial",
-        type=int,
-        help="space-filling points before the strategy chooses "
-        "(default: 5 for each variable, at least 10)",
-    )
+    add_recipes(parser)
+    add_settings(parser, "seed", "n_initial", "design")
 
 
 def _ask_options(parser: argparse.ArgumentParser) -> None:
@@ -81,10 +76,9 @@ def _create(options: argparse.Namespace) -> int:
     session.create(
         options.run,
         parse_bounds(options.bound),
-        surrogate=options.surrogate,
+        surrogate=options.surrogate or DEFAULTS["surrogate"],
         strategy=options.strategy,
-        seed=options.seed,
-        n_initial=options.n_initial,
+        **given_settings(options),
     )
     print(f"{options.run} is ready; ask it for points", file=sys.stderr)
     return 0

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, final, get_args
 
 from adaptsample.cli.command import Command
 from adaptsample.cli.oracle_options import add_bound, make_formula
+from adaptsample.cli.settings import OF_RUN, add_settings, given_settings
 from adaptsample.comparison.measures import Measure
 from adaptsample.comparison.plots.formats import Format, check_format
 from adaptsample.evaluation.executors import Kind
+from adaptsample.loop.specification import Specification
 
 if TYPE_CHECKING:
     from adaptsample.acquisition import Strategy
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
     from adaptsample.oracles import Oracle
 
 ALWAYS = ("random", "sobol")
+RECORD_EVERY = 2
+"""Between two measurements strategies that need no model are not fitted."""
+
+_SETTINGS = tuple(name for name in OF_RUN if name != "seed")
 _OF_RUNS = (
     *("oracle", "expr", "bound", "strategy", "surrogate", "seeds"),
-    *("budget", "n_initial", "batch_size", "scheduler", "quick"),
+    *("budget", *_SETTINGS, "scheduler", "quick"),
 )
 
 EXAMPLES = """\
@@ -87,21 +93,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     how = parser.add_argument_group("how each is run")
     how.add_argument("--budget", type=float, help="evaluations, all charged (default: 200)")
-    how.add_argument("--n-initial", type=int, help="evaluations of the initial design")
-    how.add_argument(
-        "--batch-size",
-        type=int,
-        help="points proposed in a round (default: a sixth of the budget)",
+    add_settings(
+        how,
+        *_SETTINGS,
+        defaults={"batch_size": "a sixth of the budget", "record_every": f"{RECORD_EVERY}"},
     )
-    how.add_argument(
-        "--record-every",
-        type=int,
-        default=2,
-        metavar="ROUNDS",
-        help="between two error measures; strategies that need no model are not fitted in between "
-        "(default: 2)",
-    )
-    how.add_argument("--gradient-cost", type=float, default=1.0, help="in evaluations (default: 1)")
     how.add_argument("--workers", type=int, default=os.cpu_count(), help="runs at a time")
     how.add_argument(
         "--executor", choices=get_args(Kind), default="processes", help="what the workers are"
@@ -171,7 +167,11 @@ def _plan(options: argparse.Namespace) -> Plan:
     budget = options.budget if options.budget is not None else 30.0 if options.quick else 200.0
     if seeds < 1:
         raise ValueError(f"--seeds must be at least 1, got {seeds}")
-    batch_size = max(1, int(budget / 6)) if options.batch_size is None else options.batch_size
+    settings = {
+        "batch_size": max(1, int(budget / 6)),
+        "record_every": RECORD_EVERY,
+        **given_settings(options),
+    }
     named = options.surrogate or (["polynomial"] if options.quick else ["mlp"])
     surrogates = {text: make_surrogate(text) for text in named}
     strategies: dict[str, Strategy[Any]] = {}
@@ -188,24 +188,21 @@ def _plan(options: argparse.Namespace) -> Plan:
         )
     experiments = tuple(
         Experiment(
-            oracle=oracle,
-            surrogate=surrogates[surrogate],
-            strategy=strategies[strategy],
+            Specification(
+                oracle,
+                surrogate=surrogates[surrogate],
+                strategy=strategies[strategy],
+                seed=seed,
+                **settings,
+            ),
             labels=(label, surrogate, strategy),
-            seed=seed,
             budget=budget,
-            n_initial=options.n_initial,
-            batch_size=batch_size,
-            gradient_cost=options.gradient_cost,
-            record_every=options.record_every,
         )
         for seed in range(seeds)
         for label, oracle in _oracles(options)
         for surrogate in surrogates
         for strategy in strategies
     )
-    for experiment in experiments:
-        experiment.sampler()  # refuses what cannot be run, before anything is
     return Plan(experiments, (), same[0])
 
 

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adaptsample.loop.specification import DEFAULTS
+
 if TYPE_CHECKING:
     from adaptsample.oracles import Oracle
 
@@ -98,7 +100,7 @@ def _command(options: argparse.Namespace) -> tuple["Oracle", str]:
         Box(bounds),
         n_outputs=1 if options.n_outputs is None else options.n_outputs,
         output_file=options.output_file,
-        seed=options.seed,
+        seed=DEFAULTS["seed"] if options.seed is None else options.seed,
     )
     return oracle, f"command {options.command} {bounds}"
 

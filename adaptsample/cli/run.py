@@ -5,15 +5,22 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from adaptsample.cli import catalogue
 from adaptsample.cli.command import Command
 from adaptsample.cli.oracle_options import add_oracle, make_oracle
+from adaptsample.cli.settings import (
+    OF_EVALUATION,
+    OF_RUN,
+    add_recipes,
+    add_settings,
+    given_settings,
+)
 from adaptsample.core.text import near
 from adaptsample.evaluation.executors import Kind
 from adaptsample.experiments.presets import PRESETS
-from adaptsample.loop.specification import Design
+from adaptsample.loop.specification import DEFAULTS, Specification
 
 if TYPE_CHECKING:
     from adaptsample.experiments.experiment import Experiment
@@ -55,25 +62,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of a run."""
     add_oracle(parser)
     how = parser.add_argument_group("how")
-    how.add_argument("--strategy", default="topk", help="who proposes points (default: topk)")
-    how.add_argument("--surrogate", help="what is fitted (default: auto)")
+    add_recipes(how)
     how.add_argument("--preset", choices=sorted(PRESETS), help="published settings of the strategy")
-    how.add_argument("--budget", type=float, help="evaluations, the initial design included")
+    how.add_argument(
+        "--budget",
+        type=float,
+        help="evaluations, the initial design included (default: 300)",
+    )
     how.add_argument(
         "--tolerance",
         type=float,
         help="stop once enough new values were foretold to within this",
     )
-    how.add_argument("--n-initial", type=int, help="evaluations of the initial design")
-    how.add_argument(
-        "--design", choices=get_args(Design), help="of the initial points (default: sobol)"
-    )
-    how.add_argument("--batch-size", type=int, help="points proposed in a round")
-    how.add_argument("--gradient-cost", type=float, default=1.0, help="in evaluations (default: 1)")
-    how.add_argument("--seed", type=int, default=0, help="of everything random (default: 0)")
-    how.add_argument(
-        "--record-every", type=int, default=1, metavar="ROUNDS", help="between two error measures"
-    )
+    add_settings(how, *OF_RUN)
     how.add_argument("--device", default="cpu", help="where networks train: cpu or cuda")
     where = parser.add_argument_group("where evaluations run")
     where.add_argument("--workers", type=int, default=1, help="how many at a time (default: 1)")
@@ -88,24 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="of a running Dask cluster, as tcp://host:port; without, dask starts a local one",
     )
-    where.add_argument(
-        "--asynchronous",
-        action="store_true",
-        help="ask for one new point as each result arrives, with --workers (or --batch-size) of "
-        "them under way",
-    )
-    where.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="end an evaluation that takes longer, with all that it started",
-    )
-    where.add_argument(
-        "--retries",
-        type=int,
-        default=0,
-        help="how often a failed evaluation is tried again, at full price (default: 0)",
-    )
+    add_settings(where, *OF_EVALUATION)
     result = parser.add_argument_group("results")
     result.add_argument("--out", type=Path, default=Path("results"), help="folder of all results")
     result.add_argument(
@@ -143,14 +127,9 @@ def experiment_of(options: argparse.Namespace) -> "Experiment":
     from adaptsample.surrogates.mlp.surrogate import MLP
 
     oracle, oracle_label = make_oracle(options)
-    strategy, surrogate = options.strategy, options.surrogate or "auto"
+    strategy, surrogate = options.strategy, options.surrogate or DEFAULTS["surrogate"]
     labels = (oracle_label, surrogate, strategy)
-    settings: dict[str, Any] = {
-        "budget": 300.0,
-        "n_initial": None,
-        "batch_size": 10,
-        "design": "sobol",
-    }
+    budget, settings = 300.0, given_settings(options)
     if options.preset:
         presets = PRESETS[options.preset]
         if strategy not in presets:
@@ -158,11 +137,9 @@ def experiment_of(options: argparse.Namespace) -> "Experiment":
                 f"preset {options.preset!r} has no strategy {strategy!r}; {near(strategy, presets)}"
             )
         preset = presets[strategy]
-        settings = {key: getattr(preset, key) for key in settings}
+        budget, settings = preset.budget, {**preset.settings, **settings}
+        labels = (oracle_label, options.surrogate or "mlp", f"{strategy}-{options.preset}")
         strategy, surrogate = preset.strategy, options.surrogate or preset.surrogate
-        labels = (oracle_label, options.surrogate or "mlp", f"{options.strategy}-{options.preset}")
-    given = {key: getattr(options, key, None) for key in settings}
-    settings |= {key: value for key, value in given.items() if value is not None}
     if options.workers < 1:
         raise ValueError(f"--workers must be at least 1, got {options.workers}")
     if options.asynchronous and options.batch_size is None:
@@ -172,19 +149,14 @@ def experiment_of(options: argparse.Namespace) -> "Experiment":
         if not isinstance(recipe, MLP):
             raise ValueError(f"--device {options.device} is for the surrogate mlp")
         recipe = replace(recipe, device=options.device)
+    specification = Specification(
+        oracle, surrogate=recipe, strategy=make_strategy(strategy), **settings
+    )
     return Experiment(
-        oracle=oracle,
-        surrogate=recipe,
-        strategy=make_strategy(strategy),
-        labels=labels,
-        seed=options.seed,
-        gradient_cost=options.gradient_cost,
-        record_every=options.record_every,
+        specification,
+        labels,
+        budget=budget if options.budget is None else options.budget,
         tolerance=options.tolerance,
-        retries=options.retries,
-        asynchronous=options.asynchronous,
-        timeout=options.timeout,
-        **settings,
     )
 
 
@@ -214,7 +186,7 @@ def _run(experiment: "Experiment", options: argparse.Namespace) -> tuple["Record
     recorded = read(path)
     oracle, surrogate, strategy = experiment.labels
     title = f"{oracle}: {surrogate}, {strategy}, {run.n_evaluations:g} evaluations"
-    plot_run(run, experiment.oracle, picture, title=title)
+    plot_run(run, experiment.specification.oracle, picture, title=title)
     folder = path.parent.parent
     (folder / "table.md").write_text(run_table(rows(folder)).markdown())
     return recorded, picture

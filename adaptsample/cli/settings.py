@@ -41,6 +41,15 @@ def add_settings(
         )
 
 
+def add_recipes(group: argparse._ActionsContainer) -> None:
+    """Declare ``--strategy`` and ``--surrogate``; a surrogate that is not given is None."""
+    strategy, surrogate = DEFAULTS["strategy"], DEFAULTS["surrogate"]
+    group.add_argument(
+        "--strategy", default=strategy, help=f"who proposes points (default: {strategy})"
+    )
+    group.add_argument("--surrogate", help=f"what is fitted (default: {surrogate})")
+
+
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were given."""
     given = {name: getattr(options, name, None) for name in SETTINGS}
