@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
@@ -80,7 +80,7 @@ def create(
         if path.exists():
             raise LedgerError(f"{path} is there already; choose another name") from None
         raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-    Ledger.create(path, {**specification.to_record(inf), "as_written": as_written}).close()
+    Ledger.create(path, {**specification.to_record(), "as_written": as_written}).close()
 
 
 def open_file(path: Path) -> Recorded:

@@ -323,7 +323,7 @@ def _experiment(words: list[str]) -> Experiment:
 )
 def test_the_command_repeats_the_run(arguments: list[str], tmp_path: Path) -> None:
     first = _experiment([*arguments, "--tolerance", "1e-3"])
-    spec = first.specification.to_record(first.budget)
+    spec = first.specification.to_record()
     end = {**END, "budget": first.budget, "tolerance": first.tolerance}
     path = _write(first.run_file(tmp_path), {**_spec(), **spec}, end)
     line = command_of(read(path))
@@ -365,7 +365,7 @@ def test_formulas_and_options_are_named_as_they_were_written(tmp_path: Path) -> 
     words = ["--expr", "x*y", "--bound", "x=0:1", "--bound", "y=0:1"]
     words += ["--strategy", "lcmd(filling=0.2)", "--surrogate", "polynomial"]
     experiment = _experiment(words)
-    spec = {**_spec(), **experiment.specification.to_record(60.0)}
+    spec = {**_spec(), **experiment.specification.to_record()}
     _write(experiment.run_file(tmp_path), spec, _evaluation(0), _round(0, 1.0), END)
     data = read_report([tmp_path]).data
     assert (data["oracles"], data["rivals"]) == (["x*y"], ["polynomial-lcmd(filling=0.2)"])
