@@ -54,7 +54,6 @@ examples:
 
 Everything is recorded in OUT/<oracle>/<surrogate>-<strategy>/seed-000.jsonl, with a picture beside
 it and a table in OUT/<oracle>/table.md. A finished run is shown again, not paid again.
-
 """
 
 
@@ -184,9 +183,10 @@ def _run(experiment: "Experiment", options: argparse.Namespace) -> tuple["Record
             observer=bar,
         )
     recorded = read(path)
-    oracle, surrogate, strategy = experiment.labels
-    title = f"{oracle}: {surrogate}, {strategy}, {run.n_evaluations:g} evaluations"
-    plot_run(run, experiment.specification.oracle, picture, title=title)
+    label, surrogate, strategy = experiment.labels
+    title = f"{label}: {surrogate}, {strategy}, {run.n_evaluations:g} evaluations"
+    if (oracle := experiment.specification.oracle) is not None:
+        plot_run(run, oracle, picture, title=title)
     folder = path.parent.parent
     (folder / "table.md").write_text(run_table(rows(folder)).markdown())
     return recorded, picture
