@@ -249,8 +249,8 @@ class Sampler:
         """
         self._open()
         number = max(self._rounds.number - 1, 0)
-        if isinstance(y, list) and y and all(isinstance(item, Evaluation) for item in y):
-            evaluations = check_told(x, y, is_recorded=self._evaluator.has)
+        if isinstance(y, list) and all(isinstance(item, Evaluation) for item in y):
+            evaluations = check_told(x, y, gradient, is_recorded=self._evaluator.has)
         else:
             evaluations = told(
                 self.domain,
