@@ -73,7 +73,7 @@ def find_studies() -> Any:
         ValueError: neither has them.
     """
     for root in (Path(__file__).parents[2], Path.cwd()):
-        if (root / "scripts" / "studies" / "_study.py").is_file():
+        if (root / "scripts" / "studies" / "common" / "study.py").is_file():
             if str(root) not in sys.path:
                 sys.path.insert(0, str(root))  # other processes find their functions by name
             return import_module("scripts.studies")
