@@ -10,14 +10,13 @@ other recipes. Such text is parsed, never evaluated.
 """
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -32,6 +31,7 @@ from adaptsample import oracles, training
 from adaptsample.acquisition import features, forgetting, gradients, selection
 from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.domain import Box
+from adaptsample.core.text import near, snake_case
 from adaptsample.errors import PluginWarning, UnknownNameError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.surrogates.protocol import Surrogate
@@ -70,11 +70,6 @@ def make_strategy(text: str) -> Strategy[Any]:
 def make_surrogate(text: str) -> Surrogate:
     """Build a surrogate from text; see `make_strategy`."""
     return _build(text, "surrogate", surrogates(), Surrogate)
-
-
-def snake_case(name: str) -> str:
-    """Return a class name in snake_case: MaxStd -> max_std, MLP -> mlp."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def describe(value: object) -> Any:
@@ -136,15 +131,6 @@ def label(value: object) -> str:
     ]
     name = snake_case(type(value).__name__)
     return f"{name}({', '.join(changed)})" if changed else name
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Return the part of an error message that names the nearest known names, or all."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known)}"
 
 
 def _option_label(value: object) -> str:

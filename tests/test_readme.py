@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from adaptsample import Box, Sampler
+from adaptsample.cli.main import make_parsers
 from adaptsample.oracles import CommandOracle, ExpressionOracle
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.referee import Plane
@@ -65,4 +66,4 @@ def _commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("options", _commands(), ids=" ".join)
 def test_every_command_is_one_that_the_program_takes(options: list[str]) -> None:
-    parser().parse_args(options)
+    assert make_parsers()[""].parse_args(options).subcommand == options[0]

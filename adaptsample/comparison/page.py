@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import final
 
 from adaptsample.comparison.caveats import doubts
-from adaptsample.comparison.curves import ERROR_NAMES, Measure
-from adaptsample.comparison.plots.animation import Format, animate_run
+from adaptsample.comparison.measures import ERROR_NAMES, Measure
+from adaptsample.comparison.plots.animation import animate_run
+from adaptsample.comparison.plots.formats import Format
 from adaptsample.comparison.plots.rivals import plot_curves, plot_points, plot_profiles, plot_ranks
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.comparison.summaries import (

@@ -52,7 +52,7 @@ def test_a_page_has_claim_verdict_tables_figure_and_command(tmp_path: Path) -> N
     text = page.read_text()
     for part in (
         "# A title",
-        "python scripts/reproduce.py small --quick",
+        "adaptsample reproduce small --quick",
         "**Claim:** It is small.",
         "**Holds:** yes. It is small.",
         "(small.png)",

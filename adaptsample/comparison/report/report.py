@@ -102,9 +102,7 @@ def read_report(folders: Sequence[Path]) -> Report:
     found = {p.resolve(): p for folder in folders for p in folder.rglob("seed-*.jsonl")}
     if not found:
         names = ", ".join(map(str, folders))
-        raise ValueError(
-            f"no run file (seed-*.jsonl) below {names}; scripts/run_strategy.py makes some"
-        )
+        raise ValueError(f"no run file (seed-*.jsonl) below {names}; `adaptsample run` makes some")
     readings: list[_Reading] = []
     problems: list[str] = []
     numbers_left = MOST_NUMBERS

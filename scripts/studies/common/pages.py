@@ -15,7 +15,7 @@ _OVERVIEW = """\
 # The studies from which this project grew
 
 ```sh
-python scripts/reproduce.py all
+adaptsample reproduce all
 ```
 
 Each was made at the settings of its source, then with the best that this library has. Seeds are
@@ -67,7 +67,7 @@ class Pages:
 
 def command(name: str, effort: Effort) -> str:
     """Return what makes a study again."""
-    return f"python scripts/reproduce.py {name}{' --quick' * effort.is_quick}"
+    return f"adaptsample reproduce {name}{' --quick' * effort.is_quick}"
 
 
 def _page(name: str, study: Study, finding: Finding, effort: Effort) -> str:
