@@ -19,8 +19,7 @@ from rich.markdown import Markdown
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # run as a script, too
 from adaptsample.evaluation.executors import open_executor
-from scripts.studies._pages import Pages
-from scripts.studies._study import Effort, Finding, studies
+from scripts.studies import Effort, Finding, Pages, studies
 
 EXAMPLES = """\
 examples:

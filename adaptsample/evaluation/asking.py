@@ -276,13 +276,20 @@ def told_failed(domain: Box, x: Array, reason: str, *, round: int) -> list[Evalu
 
 
 def check_told(
-    x: Array, evaluations: list[Evaluation], *, is_recorded: Callable[[Evaluation], bool]
+    x: Array,
+    evaluations: list[Evaluation],
+    gradient: Array | None,
+    *,
+    is_recorded: Callable[[Evaluation], bool],
 ) -> list[Evaluation]:
     """Return evaluations that are told back, if they are those of the points (n, d).
 
     Raises:
-        ValueError: another number of them, of other points, or some that are not on record.
+        ValueError: another number of them, of other points, some that are not on record, or a
+            gradient beside them.
     """
+    if gradient is not None:
+        raise ValueError("evaluations have their gradients with them; leave gradient out")
     points = _numbers(x, "x")
     if len(points) != len(evaluations):
         raise ValueError(f"tell() got {len(points)} points and {len(evaluations)} evaluations")

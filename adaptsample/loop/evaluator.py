@@ -8,6 +8,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import final
 
 from jaxtyping import Bool
@@ -50,6 +51,7 @@ class Evaluator:
     ) -> None:
         self.evaluations: list[Evaluation] = []
         self.spent = 0.0
+        self.seconds = 0.0  # waited for deliveries
         self.budget = float("inf")
         self.repeats = spec.oracle is None or isinstance(spec.oracle, Stochastic)
         self._spec = spec
@@ -68,6 +70,11 @@ class Evaluator:
         """Evaluations that may still be ordered."""
         left = self.budget - self.spent - sum(self._committed.values())
         return left if left > 1e-9 else 0.0
+
+    @property
+    def n_evaluations(self) -> float:
+        """Evaluations charged so far, gradients and failures included."""
+        return int(self.spent) if float(self.spent).is_integer() else self.spent
 
     @property
     def is_waiting(self) -> bool:
@@ -112,18 +119,28 @@ class Evaluator:
             self._order(question)
         return questions
 
+    def buy(self, x: Points, gradient: Bool[Tensor, " n"], *, number: int) -> list[Evaluation]:
+        """Order evaluations and wait for all of them; return one for each point, in order."""
+        questions = self.order(x, gradient, number=number)
+        results: dict[int, Evaluation] = {}
+        while len(results) < len(questions):
+            results |= {question.asked: evaluation for question, evaluation in self.deliver()}
+        return [results[question.asked] for question in questions]
+
     def deliver(self) -> list[Answered]:
         """Wait for an order and return its evaluation, with those of its doubles.
 
         It is on disk before it is returned. An attempt that is tried again is not returned. What
         came in together is delivered one by one, as a replay of the run file will do.
         """
+        start = perf_counter()
         finished: list[Answered] = []
         while not finished and self.is_waiting:
             if not self._ready:
                 self._fetch()
             question, evaluation = self._next_ready()
             finished = self._settle(question, evaluation)
+        self.seconds += perf_counter() - start
         return finished
 
     def drain(self) -> list[Answered]:

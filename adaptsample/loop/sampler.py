@@ -8,30 +8,26 @@ values from its journal as long as that has any, and goes on from there.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Self, final
 
-from adaptsample.acquisition import Proposal, Strategy
+from adaptsample.acquisition import Strategy
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points
-from adaptsample.errors import LedgerError, RunFailedError
+from adaptsample.errors import LedgerError
 from adaptsample.evaluation.asking import Array, Evaluation, check_told, told, told_failed
 from adaptsample.evaluation.dispatcher import Executors
 from adaptsample.evaluation.spool import Spool
-from adaptsample.loop.batch import Batch
 from adaptsample.loop.evaluator import Evaluator
-from adaptsample.loop.initial_design import initial_points
 from adaptsample.loop.journal import Existing, Journal
-from adaptsample.loop.measurement import Measurement
 from adaptsample.loop.model_updater import ModelUpdater
 from adaptsample.loop.observations import Observations
-from adaptsample.loop.proposing import moved_to_pool, propose
+from adaptsample.loop.rounds import Rounds
 from adaptsample.loop.run import Round, Run
 from adaptsample.loop.specification import Specification, check_names, takes_settings
 from adaptsample.loop.stopping import Confirmation
 from adaptsample.oracles import Finite, Oracle
-from adaptsample.record.ledger import Record, read
+from adaptsample.record.ledger import read
 from adaptsample.surrogates import Model, Surrogate
 
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
@@ -72,10 +68,8 @@ class Sampler:
         else:
             self.spec = Specification(oracle, **settings)
         self.run_file = None if run_file is None else Path(run_file)
-        self.seconds = dict.fromkeys(("fit", "propose", "evaluate", "total"), 0.0)
         self._existing: Existing = existing
         self._observer: Callable[[Sampler], None] = lambda _: None
-        self._journal = Journal()
         self._evaluator = Evaluator(
             self.spec, executor=executor, on_change=lambda: self._observer(self)
         )
@@ -83,11 +77,11 @@ class Sampler:
         repeats = self._evaluator.repeats
         self._observations = Observations(self.domain.dimension, repeats=repeats, pool=pool)
         self._updater = ModelUpdater(self.spec.surrogate, self.spec.seed)
-        self._measurement = Measurement(self.oracle)
+        self._rounds = Rounds(
+            *(self.spec, self._observations, self._evaluator, self._updater),
+            on_record=lambda: self._observer(self),
+        )
         self._confirmation: Confirmation | None = None
-        self._round = 0  # number of the next proposal
-        self._n_asked = 0
-        self._n_dropped = 0
         self._is_open = False
         if self.oracle is None:
             self._open()
@@ -165,7 +159,7 @@ class Sampler:
         self._confirmation = None if tolerance is None else Confirmation(tolerance)
         self._evaluator.budget = budget
         self._observer = observer or self._observer
-        self._measurement.begin()
+        self._rounds.measurement.begin()
         self._open()
         step = self._step_asynchronously if self.spec.asynchronous else self._step
         try:
@@ -200,10 +194,8 @@ class Sampler:
             x = self.ask(1)
             if len(x) == 0:
                 break
-            self._evaluator.order(x, self._observations.wanted(x), number=self._round - 1)
-        start = perf_counter()
+            self._evaluator.order(x, self._observations.wanted(x), number=self._rounds.number - 1)
         delivered = [evaluation for _, evaluation in self._evaluator.deliver()]
-        self.seconds["evaluate"] += perf_counter() - start
         self._learn(delivered)
         return len(delivered)
 
@@ -229,17 +221,8 @@ class Sampler:
         if pool is not None and len(pool) == 0:
             return pool
         self._open()
-        is_designing = self._n_asked < self.spec.n_initial or (
-            not self._observations.has_values and self._observations.n_told < self.spec.n_initial
-        )
-        if not is_designing:
-            self._prepare_round()
-        batch = self._batch(n, is_designing=is_designing)
-        self._observations.expect(batch)
-        self._n_dropped = len(batch.drop)
-        self._n_asked += len(batch.x)
-        self._round += 1
-        return batch.x
+        is_confirming = self._confirmation is not None
+        return self._rounds.next_batch(n, is_confirming=is_confirming).x
 
     def evaluate(self, x: Points) -> list[Evaluation]:
         """Pay for the values at x unless they are paid for already; each is recorded at once.
@@ -248,14 +231,8 @@ class Sampler:
             One evaluation for each point, in order.
         """
         self._open()
-        start = perf_counter()
         wanted = self._observations.wanted(x)
-        questions = self._evaluator.order(x, wanted, number=self._round - 1)
-        results: dict[int, Evaluation] = {}
-        while len(results) < len(questions):
-            results |= {question.asked: e for question, e in self._evaluator.deliver()}
-        self.seconds["evaluate"] += perf_counter() - start
-        return [results[question.asked] for question in questions]
+        return self._evaluator.buy(x, wanted, number=self._rounds.number - 1)
 
     def tell(self, x: Array, y: Array | list[Evaluation], *, gradient: Array | None = None) -> None:
         """Add results to the run file first and then to the training set.
@@ -271,9 +248,9 @@ class Sampler:
                 of the points.
         """
         self._open()
-        number = max(self._round - 1, 0)
-        if isinstance(y, list) and y and all(isinstance(item, Evaluation) for item in y):
-            evaluations = check_told(x, y, is_recorded=self._evaluator.has)
+        number = max(self._rounds.number - 1, 0)
+        if isinstance(y, list) and all(isinstance(item, Evaluation) for item in y):
+            evaluations = check_told(x, y, gradient, is_recorded=self._evaluator.has)
         else:
             evaluations = told(
                 self.domain,
@@ -295,7 +272,7 @@ class Sampler:
             ValueError: a wrong shape, or points outside the domain.
         """
         self._open()
-        evaluations = told_failed(self.domain, x, reason, round=max(self._round - 1, 0))
+        evaluations = told_failed(self.domain, x, reason, round=max(self._rounds.number - 1, 0))
         self._evaluator.record(evaluations)
         self._learn(evaluations)
 
@@ -312,16 +289,22 @@ class Sampler:
     @property
     def rounds(self) -> list[Round]:
         """The recorded rounds so far."""
-        return self._measurement.rounds
+        return self._rounds.measurement.rounds
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall time so far: ``fit``, ``propose``, ``evaluate`` and ``total``."""
+        return {
+            "fit": self._updater.seconds,
+            "propose": self._rounds.propose_seconds,
+            "evaluate": self._evaluator.seconds,
+            "total": self._rounds.measurement.seconds,
+        }
 
     @property
     def model(self) -> Model:
         """The model fitted on everything told so far; fitted now if need be."""
-        self._updater.update(self._observations.data, number=self._round)
-        model = self._updater.model
-        if model is None:
-            raise RunFailedError(self._no_value())
-        return model
+        return self._rounds.model()
 
     @property
     def evaluations(self) -> tuple[Evaluation, ...]:
@@ -351,17 +334,12 @@ class Sampler:
     @property
     def n_evaluations(self) -> float:
         """Evaluations charged so far, gradients and failures included."""
-        spent = self._evaluator.spent
-        return int(spent) if float(spent).is_integer() else spent
-
-    def specification(self) -> dict[str, Any]:
-        """Return everything needed to repeat the run, as plain JSON values."""
-        return self.spec.to_record(self.budget)
+        return self._evaluator.n_evaluations
 
     def close(self) -> None:
         """Close the run file; another process may then continue it."""
         self._evaluator.close()
-        self._journal.close()
+        self._rounds.journal.close()
 
     def _open(self) -> None:
         """Open the run file, if there is one to be kept, before anything is paid."""
@@ -370,102 +348,51 @@ class Sampler:
         spool = Spool(self.run_file.with_suffix(".spool"))
         if self._existing == "overwrite" or not self.run_file.exists():
             spool.clear()
-        self._journal = Journal.open(
+        self._rounds.journal = Journal.open(
             self.run_file, self.spec, budget=self.budget, existing=self._existing
         )
-        self._evaluator.keep_in(self._journal, spool)
+        self._evaluator.keep_in(self._rounds.journal, spool)
         self._is_open = True
         model_file = self.run_file.with_suffix(".model.safetensors")
-        self._updater.keep_in(model_file, n_rounds=self._journal.n_rounds)
+        self._updater.keep_in(model_file, n_rounds=self._rounds.journal.n_rounds)
 
     def _replay_told(self) -> None:
         """Take over what was asked and told before, where there is no oracle to ask."""
-        while self._round < self._journal.n_rounds:
+        while self._rounds.number < self._rounds.journal.n_rounds:
             self.ask()
-            self._learn(self._evaluator.left_over(self._round - 1))
+            self._learn(self._evaluator.left_over(self._rounds.number - 1))
         rest = self._evaluator.left_over()
-        if rest and not self._journal.says_what_was_asked:
-            self._n_asked = len(rest)
-            self._round = 1 + max(e.round for e in rest)
+        if rest and not self._rounds.journal.says_what_was_asked:
+            self._rounds.n_asked = len(rest)
+            self._rounds.number = 1 + max(e.round for e in rest)
         self._learn(rest)
-
-    def _prepare_round(self) -> None:
-        """Say what the model is to be of, and measure it, before the next proposal is made."""
-        if not self._observations.has_values:
-            raise RunFailedError(self._no_value())
-        due = (self._round - 1) % self.spec.record_every == 0
-        if self.oracle is None and not self.spec.strategy.looks_at_model:
-            due = False  # nobody looks at the fit
-        due = due or self._journal.holds("round", self._round - 1)
-        if self.spec.strategy.looks_at_model or due or self._confirmation is not None:
-            self._updater.update(self._observations.data, number=self._round)
-        if due:
-            self._record_round()
-
-    def _batch(self, n: int | None, *, is_designing: bool) -> Batch:
-        """Return what is asked now: as the journal has it, or as it is proposed now."""
-
-        def make() -> Record:
-            if is_designing:
-                proposal = Proposal(initial_points(self.spec, self._n_asked, n))
-            else:
-                models = self._updater.model, self._updater.previous
-                start = perf_counter()
-                proposal = propose(
-                    *(self.spec, self._observations, models, n or self.spec.batch_size),
-                    number=self._round,
-                )
-                self.seconds["propose"] += perf_counter() - start
-            batch = Batch.of(
-                moved_to_pool(proposal, self._observations.pool, self.spec),
-                self._updater.model,
-                budget=self.budget_left,
-                gradient_cost=self.spec.gradient_cost,
-            )
-            return batch.to_record(self._round)
-
-        line = self._journal.line("proposal", self._round, make)
-        return Batch.from_record(line, self.domain.dimension)
 
     def _learn(self, evaluations: Sequence[Evaluation]) -> None:
         fresh = self._observations.learn(evaluations)
         if self._confirmation is not None:
             self._confirmation.observe(fresh)
 
-    def _record_round(self) -> None:
-        self._measurement.record(
-            *(self._round - 1, self._journal, lambda: self.model, self._observations),
-            n_evaluations=self.n_evaluations,
-            n_dropped=self._n_dropped,
-        )
-        self._observer(self)
-
     def _finish(self, status: str) -> Run:
         model = self.model
-        if not self.rounds or self.rounds[-1].round < self._round - 1:
-            self._record_round()
-        self.seconds |= {"fit": self._updater.seconds, "total": self._measurement.seconds}
+        if not self.rounds or self.rounds[-1].round < self._rounds.number - 1:
+            self._rounds.record()
         run = Run(
             model=model,
             data=self._observations.data,
             evaluations=tuple(self._evaluator.evaluations),
             rounds=tuple(self.rounds),
-            seconds=dict(self.seconds),
+            seconds=self.seconds,
             status=status,
             run_file=self.run_file,
         )
-        self._journal.end(
+        self._rounds.journal.end(
             {
                 "status": status,
                 "budget": self.budget,
                 "tolerance": None if self._confirmation is None else self._confirmation.tolerance,
                 "n_evaluations": run.n_evaluations,
                 "errors": dict(run.errors),
-                "seconds": dict(self.seconds),
+                "seconds": dict(run.seconds),
             }
         )
         return run
-
-    def _no_value(self) -> str:
-        failures = self._evaluator.failures() or "nothing was told yet"
-        return f"no value to fit a model on: {failures}"

@@ -139,6 +139,7 @@ class Specification:
         self._read_texts()
         if not isinstance(self.surrogate, surrogates.Surrogate):
             raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
+        surrogates.check_fit(self.surrogate)
         if not isinstance(self.strategy, acquisition.Strategy):
             raise ValueError(f"{self.strategy!r} is no strategy; derive it from Strategy")
         if self.strategy.uses_model:
@@ -160,7 +161,7 @@ class Specification:
         """The points that may be asked."""
         return self.source if isinstance(self.source, core.Box) else self.source.domain
 
-    def to_record(self, budget: float) -> dict[str, Any]:
+    def to_record(self, budget: float = inf) -> dict[str, Any]:
         """Return everything needed to repeat a run of that budget, as plain JSON values."""
         describe = _registry().describe
         return {
@@ -205,7 +206,7 @@ class Specification:
         Budget, timeout and versions may differ. What a file of an earlier version does not say is
         as it is by default. A damaged line, an empty one, differs from none.
         """
-        now = self.to_record(inf)
+        now = self.to_record()
         for name in sorted({*now, *record} - {*_MAY_DIFFER}) if record else ():
             old, new = record.get(name), now.get(name)
             if old is None:

@@ -1,4 +1,4 @@
-"""What an experiment is, and what it finds."""
+"""What a study is, and what it finds."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Verdict = Literal["yes", "partly", "no"]
 @final
 @dataclass(frozen=True)
 class Effort:
-    """How much work an experiment may make.
+    """How much work a study may make.
 
     Args:
         is_quick: only show that it works, in some seconds.
@@ -48,7 +48,7 @@ class Effort:
 @final
 @dataclass(frozen=True)
 class Finding:
-    """What an experiment found.
+    """What a study found.
 
     Args:
         holds: whether the claim does.
@@ -69,7 +69,7 @@ class Finding:
 @final
 @dataclass(frozen=True)
 class Study:
-    """An experiment: what it is about, and how it is made.
+    """A study: what it is about, and how it is made.
 
     Args:
         title: what it is about, a few words.
@@ -83,9 +83,9 @@ class Study:
 
 
 def studies() -> dict[str, Study]:
-    """Return all experiments by name: each file of this folder that begins with a letter is one."""
-    names = sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py"))
-    return {name: import_module(f"{__package__}.{name}").STUDY for name in names}
+    """Return all studies by name: each file of the folder `scripts/studies` is one."""
+    names = sorted(p.stem for p in Path(__file__).parents[1].glob("[a-z]*.py"))
+    return {name: import_module(f"scripts.studies.{name}").STUDY for name in names}
 
 
 def number(value: float) -> str:
