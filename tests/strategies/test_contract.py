@@ -1,6 +1,5 @@
 """Every registered strategy keeps the contract; a new file in strategies/ is tested unasked."""
 
-
 import pytest
 
 from adaptsample.registry import make_strategy, strategies
