@@ -15,7 +15,7 @@ from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.crease.surrogate import Crease
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
 from adaptsample.surrogates.jump.surrogate import Jump
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.training import LevenbergMarquardt
 

@@ -11,3 +11,5 @@ from .protocol import SupportsParameterGradient as SupportsParameterGradient
 from .protocol import SupportsStd as SupportsStd
 from .protocol import Surrogate as Surrogate
 from .protocol import capable as capable
+from .protocol import check_capable as check_capable
+from .protocol import check_fit as check_fit

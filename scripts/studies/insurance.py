@@ -24,11 +24,11 @@ from adaptsample.oracles import TableOracle
 from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt
-from scripts.studies._study import Effort, Finding, Study, spread
+from scripts.studies.common.study import Effort, Finding, Study, spread
 
 PATH = Path(__file__).with_suffix(".csv")
 COLUMNS = ("age", "sex", "bmi", "children", "smoker", "region", "charges")

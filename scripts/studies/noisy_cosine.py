@@ -17,10 +17,10 @@ from adaptsample.core import derive_generator
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.formula import Formula
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 from adaptsample.training import GradientDescent
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, NOISE, BATCH, EPOCHS = 100, 0.1, 10, 10_000
 X = Box({"x": (0, 9.9)}).grid(N)

@@ -16,10 +16,10 @@ from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt, Training
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, SHARES, NOISE, BATCH = 30, (0.68, 0.32), 1.5, 10
 DOMAIN = Box({"x": (0, 10)})

@@ -14,9 +14,9 @@ from adaptsample.diagnostics.error_decomposition import ErrorSources, error_sour
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent, LevenbergMarquardt
-from scripts.studies._study import Effort, Finding, Study, number
+from scripts.studies.common.study import Effort, Finding, Study, number
 
 TARGET, NOISE, N_DENSE = "runge", 0.05, 401
 WIDTHS, NUMBERS = (1, 2, 3, 5, 8, 12), (20, 40, 80, 200, 500, 2000)

@@ -387,7 +387,7 @@ def degenerate() -> dict[str, Dataset]:
     }
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 @pytest.mark.parametrize("name", degenerate())
 def test_degenerate_data_gives_finite_predictions(name: str):
     data = degenerate()[name]

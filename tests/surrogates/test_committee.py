@@ -16,7 +16,7 @@ from adaptsample.registry import label, make_surrogate
 from adaptsample.surrogates import SupportsCommittee, SupportsStd
 from adaptsample.surrogates.auto.search import CrossValidates
 from adaptsample.surrogates.committee import Committee, CommitteeModel
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 

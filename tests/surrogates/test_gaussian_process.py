@@ -222,7 +222,7 @@ def test_the_likelier_kernel_is_kept():
     assert torch.equal(both.predict(x), single[best].predict(x))
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_the_trend_is_as_high_as_the_data_can_bear():
     def rank(n: int, trend: int) -> int:
         model = fit(sample(wave, unit(2), n), GaussianProcess(("rbf",), trend, 1))
@@ -346,7 +346,7 @@ def degenerate() -> dict[str, Dataset]:
     }
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 @pytest.mark.parametrize("name", degenerate())
 def test_degenerate_data_gives_finite_predictions(name: str):
     data = degenerate()[name]

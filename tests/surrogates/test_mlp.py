@@ -1,6 +1,7 @@
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -13,11 +14,23 @@ from adaptsample.core.scaling import Scaling
 from adaptsample.errors import DivergenceWarning
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates import LearnsGradients, SupportsCommittee, SupportsStd
+from adaptsample.surrogates import (
+    LearnsGradients,
+    SupportsCommittee,
+    SupportsHeldOut,
+    SupportsNoise,
+    SupportsStd,
+)
 from adaptsample.surrogates.auto.search import CrossValidates
-from adaptsample.surrogates.mlp.surrogate import MLP, CalibratedMLPModel, MLPModel
-from adaptsample.training import GradientDescent, LevenbergMarquardt
-from adaptsample.training.gradient_descent.trainer import Training
+from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
+from adaptsample.training import (
+    Finalist,
+    GradientDescent,
+    LevenbergMarquardt,
+    Trainer,
+    Training,
+)
+from adaptsample.training.scipy_least_squares import ScipyTraining
 
 SHORT = MLP(
     hidden=(10, 8), activation="silu", training=GradientDescent(steps=60, continued_steps=20)
@@ -140,6 +153,38 @@ def test_only_a_model_that_can_say_how_well_it_predicts_offers_to() -> None:
         assert isinstance(by_least_squares, capability)
 
 
+@final
+@dataclass(frozen=True)
+class Lent:
+    """A method of training that nobody knows by name: another's, perhaps without its posterior."""
+
+    trainer: Trainer
+    posterior: bool = True
+
+    @property
+    def continues(self) -> bool:
+        return self.trainer.continues
+
+    def train(self, *args: Any, **options: Any) -> tuple[Finalist, ...]:
+        finalists = self.trainer.train(*args, **options)
+        if self.posterior:
+            return finalists
+        return tuple(ScipyTraining(f.theta, 0.0, f.theta, f.train_loss, True) for f in finalists)
+
+
+def test_what_a_model_can_do_is_decided_by_its_finalists() -> None:
+    """And not by the trainer's type: with the same finalists the same model comes out."""
+    points = data(15, with_gradient=True)
+    known, lent = (
+        fit_least_squares(recipe, points)
+        for recipe in (QUICK, replace(QUICK, training=Lent(QUICK.training)))
+    )
+    assert torch.equal(lent.std(probes()), known.std(probes()))
+    bare = fit(replace(QUICK, training=Lent(QUICK.training, posterior=False)), points)
+    assert torch.equal(bare.predict(probes()), known.predict(probes()))
+    assert not isinstance(bare, SupportsStd | SupportsCommittee | SupportsNoise | SupportsHeldOut)
+
+
 @pytest.mark.parametrize("recipe", [SHORT, QUICK, replace(QUICK, scale=False)], ids=label)
 def test_parameter_gradients_are_the_slopes_of_scaled_outputs(recipe: MLP) -> None:
     """Central differences, with each parameter moved on its own, in its prior's units."""
@@ -152,7 +197,7 @@ def test_parameter_gradients_are_the_slopes_of_scaled_outputs(recipe: MLP) -> No
         columns.append((high - low) / (2 * h) / network.outputs.unit)
     slopes = torch.stack(columns, dim=2)
     if isinstance(model, CalibratedMLPModel):
-        slopes = slopes * model.training.linearisation.scale
+        slopes = slopes * model.training.prior_std
     assert model.parameter_gradient(x).shape == (40, 2, len(theta))
     torch.testing.assert_close(model.parameter_gradient(x), slopes, rtol=1e-6, atol=1e-6)
 
@@ -193,7 +238,7 @@ def test_fits_from_other_starts_cast_doubt_where_points_are_few() -> None:
     again = fit_least_squares(recipe, sample_problem("franke", 85), many)
     assert math.isnan(alone.doubts[0])
     assert few.doubts[0] > 2 * many.doubts[0] > 0
-    assert len(again.trainings) == 3
+    assert len(again.finalists) == 3
 
 
 def test_the_std_covers_the_error() -> None:
@@ -404,7 +449,7 @@ def column(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 @pytest.mark.parametrize(
     "recipe", [SHORT, replace(SHORT, dtype="float32"), QUICK], ids=["float64", "float32", "lm"]
 )
@@ -434,7 +479,7 @@ def test_degenerate_data_give_finite_predictions(x: Tensor, y: Tensor, recipe: M
         assert torch.isfinite(model.std(everywhere)).all()
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_a_constant_is_predicted_as_that_constant() -> None:
     x = data().x
     long = replace(SHORT, training=GradientDescent(steps=500))
@@ -442,7 +487,7 @@ def test_a_constant_is_predicted_as_that_constant() -> None:
     torch.testing.assert_close(model.predict(x), torch.full_like(x[:, :1], 7.25), rtol=0, atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_unscaled_data_too_large_to_train_on_warn_and_predict_finite_numbers() -> None:
     with pytest.warns(DivergenceWarning, match="scale the data"):
         model = fit(replace(SHORT, scale=False), Dataset(data().x, 1e300 * data().y))

@@ -17,6 +17,7 @@ from adaptsample.acquisition import (
     FeatureStrategy,
     KeepAll,
     Proposal,
+    Rows,
 )
 from adaptsample.testing import StrategyContract
 
@@ -107,9 +108,10 @@ class BrokenFeatures(FeatureStrategy[Any]):
 
     how: str = "divides by each"
 
-    def choose_rows(self, new: Tensor, known: Tensor, n: int, *, generator: Generator) -> Tensor:
-        length = new.norm(dim=1)[:, None] if self.how == "divides by each" else known.norm()
-        return torch.multinomial((new / length).norm(dim=1), n)
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Tensor:
+        by_each = self.how == "divides by each"
+        length = rows.new.norm(dim=1)[:, None] if by_each else rows.known.norm()
+        return torch.multinomial((rows.new / length).norm(dim=1), n)
 
 
 PROPOSALS = "test_proposals_are_new_points_of_the_domain_and_the_same_for_the_same_seed"

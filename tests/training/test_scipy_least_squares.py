@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from adaptsample import Box, Dataset
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, ScipyLeastSquares, Trainer
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import forward, input_gradient, split
@@ -31,7 +31,7 @@ def samples(x: Tensor, y: Tensor, slopes: Tensor | None = None) -> Samples:
 
 def train(recipe: ScipyLeastSquares, y: Tensor, **options: Any) -> ScipyTraining:
     given = {"theta": None, "widths": WIDTHS, "activation": "tanh", "samples": samples(X, y)}
-    return recipe.train(**{**given, **options}, generator=generator())
+    return recipe.train(**{**given, **options}, generator=generator())[0]
 
 
 @pytest.mark.parametrize("method", ["trf", "lm"])

@@ -1,4 +1,4 @@
-"""Whole runs of a sampler, for benchmarks that compare strategies: what is run, and its curve.
+"""Whole runs of a sampler, for comparisons of strategies: what is run, and its curve.
 
 The first fit of a run knows nothing of its strategy yet. It is made once for all strategies with
 the same problem, surrogate and seed, which all begin with the same points.
@@ -23,7 +23,7 @@ from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.surrogate import Auto
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
 from adaptsample.surrogates.jump.surrogate import Jump
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial.surrogate import Polynomial
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import LevenbergMarquardt
