@@ -19,8 +19,8 @@ UNRUN = {
 }
 
 
-def test_there_are_eight_tutorials() -> None:
-    assert [path.name[:2] for path in TUTORIALS] == [f"{i}-" for i in range(1, 9)]
+def test_there_are_nine_tutorials() -> None:
+    assert [path.name[:2] for path in TUTORIALS] == [f"{i}-" for i in range(1, 10)]
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)

@@ -7,7 +7,6 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import is_dataclass
 from typing import Any, NoReturn
 from unittest import SkipTest
 
@@ -60,9 +59,10 @@ def global_randomness_untouched() -> Iterator[None]:
 
 
 def _global_states() -> dict[str, object]:
+    numpy = np.random.get_state(legacy=False)["state"]  # noqa: NPY002
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),
-        "numpy": np.random.get_state()[1].tobytes(),  # noqa: NPY002
+        "numpy": (numpy["key"].tobytes(), numpy["pos"]),
         "random": random.getstate(),
     }
 
@@ -74,9 +74,9 @@ def check_recipe(recipe: Any) -> None:
         AssertionError: it is not.
     """
     name = type(recipe).__name__
-    assert is_dataclass(recipe), f"{name} must be a dataclass, so that it can be written down"
-    frozen = type(recipe).__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert frozen, f"{name} must be a frozen dataclass: a recipe has no state"
+    parameters = getattr(type(recipe), "__dataclass_params__", None)
+    assert parameters is not None, f"{name} must be a dataclass, so that it can be written down"
+    assert parameters.frozen, f"{name} must be a frozen dataclass: a recipe has no state"
     try:
         json.dumps(describe(recipe), allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -30,7 +30,7 @@ from adaptsample.testing.contract import (
 )
 from adaptsample.testing.fakes import make_box, make_state
 
-SETTINGS: Mapping[str, Mapping[str, int]] = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "1 variable": {"d": 1},
     "2 variables": {"d": 2},
     "6 variables": {"d": 6},

@@ -101,7 +101,7 @@ class SurrogateContract(Contract):
         """By the annotation strategies refuse a surrogate, before anything is paid."""
         hint = get_type_hints(type(self.recipe).fit).get("return")
         assert hint is not None, "fit must be annotated with the model that it returns"
-        declared = tuple(m for m in get_args(hint) or (hint,) if is_dataclass(m)) or (Model,)
+        declared: Any = tuple(m for m in get_args(hint) or (hint,) if is_dataclass(m)) or Model
         model = self.fit(sample_data(self._d, n=3))
         assert isinstance(model, declared), f"fit says that it returns {hint}, and returns {model}"
 
