@@ -29,8 +29,8 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import derive_generator, draw_seed
 from adaptsample.core.shapes import Points, Values
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates._chebyshev import OutputScale
-from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.chebyshev import OutputScale
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 
 Array: TypeAlias = npt.NDArray[np.float64]

@@ -28,10 +28,10 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import derive_generator, draw_seed
 from adaptsample.core.scaling import Scaling
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import fill_box
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates.chebyshev import fill_box
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.surrogate import MLP
 from adaptsample.surrogates.protocol import Model, Surrogate
 

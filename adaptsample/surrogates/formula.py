@@ -24,8 +24,8 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
 from adaptsample.oracles.expression import ExpressionOracle
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.conversion import accepts_arrays
 
 _EXACT = 1e-13  # a residual below this, in units of the values' spread, is rounding
 _SMALL = 1e-100  # squares of residuals in smaller units would overflow

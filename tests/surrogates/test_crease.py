@@ -10,7 +10,7 @@ from torch import Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
-from adaptsample.surrogates._chebyshev import Orthonormal, chebyshev, multi_indices
+from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, multi_indices
 from adaptsample.surrogates.crease.fitted import finish
 from adaptsample.surrogates.crease.forms import FORMS, Kind
 from adaptsample.surrogates.crease.minimise import jacobian_of, make_minimiser, make_residuals

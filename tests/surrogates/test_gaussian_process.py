@@ -15,7 +15,7 @@ from adaptsample.core.randomness import derive_generator
 from adaptsample.metrics.calibration import proportion_in_interval
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates._chebyshev import multi_indices
+from adaptsample.surrogates.chebyshev import multi_indices
 from adaptsample.surrogates.gaussian_process.kriging import KernelName, Kriged, Kriging, correlation
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess, GaussianProcessModel
 

@@ -12,8 +12,8 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
-from adaptsample.surrogates._chebyshev import InputScale, chebyshev
 from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates.chebyshev import InputScale, chebyshev
 from adaptsample.surrogates.jump.boundary import MAX_DEGREE, choose, separate
 from adaptsample.surrogates.jump.fitted import FittedJump
 from adaptsample.surrogates.jump.sides import climb, relabelled

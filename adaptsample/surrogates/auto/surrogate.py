@@ -26,11 +26,11 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.search import Contest, Outcome, Score, spread_of
 from adaptsample.surrogates.auto.transforms import TransformName
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.crease.forms import Kind
 from adaptsample.surrogates.crease.surrogate import Crease
 from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess

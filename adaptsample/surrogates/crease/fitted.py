@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import Orthonormal, box_points, chebyshev, score, swing
+from adaptsample.surrogates.chebyshev import Orthonormal, box_points, chebyshev, score, swing
 from adaptsample.surrogates.crease.forms import Form, Signs
 from adaptsample.surrogates.crease.problem import Indices, Problem, Structure
 

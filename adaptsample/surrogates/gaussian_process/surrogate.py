@@ -15,9 +15,9 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import InputScale, OutputScale, multi_indices
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.chebyshev import InputScale, OutputScale, multi_indices
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.gaussian_process.kriging import (
     NO_NOISE,
     NOISE,

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import score
+from adaptsample.surrogates.chebyshev import score
 from adaptsample.surrogates.jump.boundary import Boundary, separate
 from adaptsample.surrogates.jump.fitted import FittedJump
 from adaptsample.surrogates.jump.labels import Labels, soft_labels

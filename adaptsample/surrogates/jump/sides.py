@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import Degrees, Orthonormal, chebyshev, multi_indices, score
+from adaptsample.surrogates.chebyshev import Degrees, Orthonormal, chebyshev, multi_indices, score
 from adaptsample.surrogates.jump.labels import Labels
 
 EXACT = 1e-13

@@ -17,9 +17,9 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import InputScale, OutputScale
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.chebyshev import InputScale, OutputScale
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.jump.fitted import FittedJump, Smooth
 from adaptsample.surrogates.jump.search import Search
 

@@ -13,8 +13,8 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import fill_box
-from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.chebyshev import fill_box
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
 from adaptsample.training.levenberg_marquardt.trainer import (
     LeastSquaresTraining,

@@ -11,8 +11,8 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import draw_seed
 from adaptsample.core.scaling import Scaling
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.calibrated import CalibratedMLPModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
 from adaptsample.training.levenberg_marquardt.trainer import LevenbergMarquardt

@@ -17,7 +17,8 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import (
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.chebyshev import (
     RULES,
     Degrees,
     InputScale,
@@ -25,8 +26,7 @@ from adaptsample.surrogates._chebyshev import (
     Rule,
     multi_indices,
 )
-from adaptsample.surrogates._conversion import accepts_arrays
-from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.polynomial.expansion import Expansion
 from adaptsample.surrogates.polynomial.piecewise import piecewise
 from adaptsample.surrogates.polynomial.rational import rational
