@@ -25,7 +25,7 @@ from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOr
 from adaptsample.oracles.problems import PROBLEMS, problem
 from adaptsample.record.ledger import Recorded, read
 from adaptsample.registry import make_strategy, make_surrogate, near, strategies, surrogates
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 
 EXAMPLES = """\
 examples:

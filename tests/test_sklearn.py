@@ -22,8 +22,8 @@ from adaptsample import Box, Dataset, Surrogate
 from adaptsample.core import derive_generator
 from adaptsample.errors import UnknownNameError
 from adaptsample.sklearn import SklearnRegressor, SurrogateRegressor
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.gaussian_process import GaussianProcess
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.surrogates.protocol import SupportsStd
 
 BOX = Box({"x": (0, 1), "y": (0, 2)})

@@ -18,8 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.surrogates.mlp.calibrated import CalibratedMLPModel
-from adaptsample.surrogates.mlp.surrogate import MLPModel
+from adaptsample.surrogates.mlp import CalibratedMLPModel, MLPModel
 from adaptsample.training.network import split
 
 

@@ -28,10 +28,9 @@ from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.oracles.protocol import Oracle, Stochastic, SupportsExact
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates import SupportsStd
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.surrogate import NETWORKS, Auto
+from adaptsample.surrogates.auto import NETWORKS, Auto, Member
 from adaptsample.surrogates.committee import Committee
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import LevenbergMarquardt
 from benchmarks.harness.variants import VARIANTS
 from benchmarks.peers import approximations as _peers

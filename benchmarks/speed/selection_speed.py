@@ -46,8 +46,7 @@ from adaptsample.core import Points, Values, derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import make_strategy, strategies
-from adaptsample.surrogates.mlp.network import Network
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP, Network
 from adaptsample.training.network import initial_parameters
 from benchmarks.harness.tables import machine, markdown
 from benchmarks.strategies import bmdal as _bmdal

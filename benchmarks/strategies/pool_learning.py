@@ -31,7 +31,7 @@ from adaptsample.acquisition import FeatureStrategy
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from adaptsample.surrogates.committee import Committee
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd
 from adaptsample.training import GradientDescent
 from benchmarks.harness.command import Benchmark

@@ -21,7 +21,7 @@ from adaptsample.errors import DivergenceWarning
 from adaptsample.experiments.presets import Preset
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates.mlp.surrogate import MLPModel
+from adaptsample.surrogates.mlp import MLPModel
 from adaptsample.training import Training
 from scripts.studies._study import Effort, number, spread
 

@@ -17,7 +17,7 @@ from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.surrogates.protocol import Model
 from adaptsample.training import GradientDescent, LevenbergMarquardt, ScipyLeastSquares, Trainer
 from adaptsample.training.scipy_least_squares import ScipyTraining

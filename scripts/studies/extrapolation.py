@@ -15,7 +15,7 @@ from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.formula import Formula
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent
 from scripts.studies._study import Effort, Finding, Study, number, spread
 

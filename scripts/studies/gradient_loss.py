@@ -20,7 +20,7 @@ from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles import Differentiable
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from scripts.studies._study import Effort, Finding, Study, number, spread
 

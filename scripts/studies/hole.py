@@ -18,8 +18,8 @@ from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates.mlp.surrogate import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.training import GradientDescent
 from scripts.studies._study import Effort, Finding, Study, number, spread
 

@@ -17,7 +17,7 @@ from adaptsample.metrics.errors import errors
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.formula import Formula
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from adaptsample.training.network import count_parameters, initial_parameters, split
 from scripts.studies._study import Effort, Finding, Study, number, spread

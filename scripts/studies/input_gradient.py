@@ -20,7 +20,7 @@ from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import Differentiable
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent
 from adaptsample.training.network import Layers, initial_parameters, input_gradient, split
 from scripts.studies._study import Effort, Finding, Study, number, spread

@@ -12,7 +12,7 @@ from adaptsample import Box, Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from scripts.studies._study import Effort, Finding, Study, number, spread
 

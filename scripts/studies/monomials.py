@@ -15,7 +15,7 @@ from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import LevenbergMarquardt, ScipyLeastSquares
 from scripts.studies._study import Effort, Finding, Study
 

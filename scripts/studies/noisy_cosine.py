@@ -14,10 +14,10 @@ from adaptsample import Box, Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
-from adaptsample.surrogates.auto.surrogate import Auto
+from adaptsample.surrogates.auto import Auto
 from adaptsample.surrogates.formula import Formula
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.gaussian_process import GaussianProcess
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 from adaptsample.training import GradientDescent
 from scripts.studies._study import Effort, Finding, Study, number, spread

@@ -14,7 +14,7 @@ from adaptsample.core import derive_generator
 from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, Training
 from scripts.studies._study import Effort, Finding, Study, number, spread
 

@@ -14,7 +14,7 @@ from adaptsample.diagnostics.error_decomposition import ErrorSources, error_sour
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from scripts.studies._study import Effort, Finding, Study, number
 

@@ -8,8 +8,7 @@ from torch import Generator, Tensor
 
 from adaptsample import Box, Dataset
 from adaptsample.diagnostics.curvature import Curvature, curvature
-from adaptsample.surrogates.mlp.calibrated import CalibratedMLPModel
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt, ScipyLeastSquares
 
 F64 = torch.float64

@@ -13,13 +13,12 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
+from adaptsample.core.scaling import spread_of
 from adaptsample.errors import UnsupportedModelError
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.search import spread_of
-from adaptsample.surrogates.auto.surrogate import TRANSFORMS, Auto, AutoModel
-from adaptsample.surrogates.auto.transforms import MARGIN, Transform
-from adaptsample.surrogates.jump.surrogate import Jump
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.auto import Auto, AutoModel, Member
+from adaptsample.surrogates.auto.transforms import MARGIN, TRANSFORMS, Transform
+from adaptsample.surrogates.jump import Jump
+from adaptsample.surrogates.polynomial import Polynomial
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
 
@@ -243,7 +242,7 @@ def test_a_bold_member_that_deceives_itself_does_not_stand_its_trial():
     ("has_jump", "error", "winner"),
     [(True, 0.02, "jump"), (True, 1e-4, "other"), (False, 0.02, "other")],
 )
-def test_where_a_jump_was_found_others_must_foretell_it(has_jump: bool, error: float, winner: str):
+def test_where_a_jump_was_found_others_must_predict_it(has_jump: bool, error: float, winner: str):
     def jumps(x: Tensor) -> Tensor:
         return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
 
@@ -258,7 +257,7 @@ def test_where_a_jump_was_found_others_must_foretell_it(has_jump: bool, error: f
     assert model.outcomes[0].winner.member.name == winner
 
 
-def test_a_jump_that_others_foretell_better_is_none():
+def test_a_jump_that_others_predict_better_is_none():
     def jumps(x: Tensor) -> Tensor:
         return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
 

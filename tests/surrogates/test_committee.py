@@ -13,11 +13,10 @@ from adaptsample.core import Points, Values
 from adaptsample.core.randomness import derive_generator
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates import SupportsCommittee, SupportsStd
-from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates import SupportsCommittee, SupportsCrossValidation, SupportsStd
 from adaptsample.surrogates.committee import Committee, CommitteeModel
-from adaptsample.surrogates.mlp.surrogate import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 
 TRAINING = LevenbergMarquardt(starts=1, iterations=60, continued_iterations=40)
@@ -139,7 +138,7 @@ def test_members_without_cross_validation_are_refitted() -> None:
 
 
 def test_a_committee_offers_what_it_has(model: CommitteeModel) -> None:
-    for capability in (SupportsStd, SupportsCommittee, CrossValidates):
+    for capability in (SupportsStd, SupportsCommittee, SupportsCrossValidation):
         assert isinstance(model, capability)
     assert 1 <= model.n_parameters[0] <= 50
 

@@ -16,8 +16,8 @@ from adaptsample.metrics.calibration import proportion_in_interval
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
 from adaptsample.surrogates.chebyshev import multi_indices
+from adaptsample.surrogates.gaussian_process import GaussianProcess, GaussianProcessModel
 from adaptsample.surrogates.gaussian_process.kriging import KernelName, Kriged, Kriging, correlation
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess, GaussianProcessModel
 
 KERNELS: tuple[KernelName, ...] = get_args(KernelName)
 QUICK = GaussianProcess(n_starts=1)

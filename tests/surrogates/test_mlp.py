@@ -13,9 +13,13 @@ from adaptsample.core.scaling import Scaling
 from adaptsample.errors import DivergenceWarning
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates import LearnsGradients, SupportsCommittee, SupportsStd
-from adaptsample.surrogates.auto.search import CrossValidates
-from adaptsample.surrogates.mlp.surrogate import MLP, CalibratedMLPModel, MLPModel
+from adaptsample.surrogates import (
+    LearnsGradients,
+    SupportsCommittee,
+    SupportsCrossValidation,
+    SupportsStd,
+)
+from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from adaptsample.training.gradient_descent.trainer import Training
 
@@ -135,7 +139,7 @@ def test_any_activations_train_by_either_method(training: GradientDescent) -> No
 
 def test_only_a_model_that_can_say_how_well_it_predicts_offers_to() -> None:
     by_descent, by_least_squares = fit(SHORT, data()), fit_least_squares(QUICK, data())
-    for capability in (SupportsStd, CrossValidates):
+    for capability in (SupportsStd, SupportsCrossValidation):
         assert not isinstance(by_descent, capability)
         assert isinstance(by_least_squares, capability)
 

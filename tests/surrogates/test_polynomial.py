@@ -21,7 +21,7 @@ from adaptsample.surrogates.chebyshev import (
     multi_indices,
     swing,
 )
-from adaptsample.surrogates.polynomial.surrogate import Polynomial, PolynomialModel
+from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
 
 
 def unit(d: int) -> Box:

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from adaptsample import Box, Dataset
 from adaptsample.registry import label, make_surrogate
-from adaptsample.surrogates.mlp.surrogate import MLP, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, ScipyLeastSquares, Trainer
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import forward, input_gradient, split
