@@ -56,7 +56,8 @@ class BotorchVariance(CandidateStrategy[Any]):
                     "botorch_variance needs BoTorch: pip install 'adaptsample[botorch]'"
                 ) from error
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-            process = _fitted(unit(state.data.x), state.data.y)
+            standard = (state.data.y - state.data.y.mean(dim=0)) / state.spread
+            process = _fitted(unit(state.data.x), standard)
             free = torch.ones(len(x), dtype=torch.bool)
             for _ in range(n):
                 acquisition = qNegIntegratedPosteriorVariance(
@@ -72,15 +73,13 @@ class BotorchVariance(CandidateStrategy[Any]):
         return torch.tensor(chosen)
 
 
-def _fitted(x: Points, y: Float[Tensor, "n k"]) -> Any:
+def _fitted(x: Points, standard: Float[Tensor, "n k"]) -> Any:
     """Return a fitted process; where the fit fails, one with the parameters it began with."""
     from botorch.exceptions.errors import ModelFittingError  # noqa: PLC0415
     from botorch.fit import fit_gpytorch_mll  # noqa: PLC0415
     from botorch.models import SingleTaskGP  # noqa: PLC0415
     from gpytorch.mlls import ExactMarginalLogLikelihood  # noqa: PLC0415
 
-    spread = y.std(dim=0, correction=0)
-    standard = (y - y.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
     process = SingleTaskGP(x, standard, outcome_transform=None)
     try:
         fit_gpytorch_mll(ExactMarginalLogLikelihood(process.likelihood, process))

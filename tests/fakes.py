@@ -50,7 +50,7 @@ class FormulaModel:
     def std(self, x: Tensor) -> Tensor:
         frequency = 4 + 3 * torch.arange(self._n_outputs)[:, None]
         height = 1.5 + torch.sin(frequency * self.domain.to_unit(x)[:, None]).mean(dim=2)
-        return self.size * self._gap(x)[:, None] * height
+        return self.unit * self.size * self._gap(x)[:, None] * height
 
     def committee(self, x: Tensor) -> Tensor:
         outputs, gap = torch.arange(self._n_outputs), self._gap(x)[:, None]

@@ -84,6 +84,10 @@ class OutputScale:
         """Return standardised values to the units of the data; never infinite."""
         return torch.nan_to_num(self.location + z * self.spread)
 
+    def inverse_std(self, std: Values) -> Values:
+        """Return standard deviations of standardised values in the units of the data."""
+        return torch.nan_to_num(std * self.spread)
+
 
 @lru_cache(maxsize=4096)
 def multi_indices(rule: Rule, degrees: Degrees, limit: int) -> Int64[Tensor, "p d"] | None:

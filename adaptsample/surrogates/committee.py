@@ -137,11 +137,12 @@ class CommitteeModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the members' calibrated disagreement, in units of each output's spread.
+        """Return the members' calibrated disagreement, in the units of the data.
 
         As many held-out residuals are within it as there would be for a normal distribution.
         """
-        return self._factor * self._disagreement(self._predictions(x)).clamp(max=1e100)
+        std = self._factor * self._disagreement(self._predictions(x)).clamp(max=1e100)
+        return torch.nan_to_num(std * self._spread)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the median prediction of members fitted without the point."""
@@ -166,7 +167,7 @@ class CommitteeModel:
         return torch.stack([member.predict(x) for member in self.members])
 
     def _disagreement(self, predictions: Float[Tensor, "m n k"]) -> Values:
-        """Return the standard deviation among distinct members, and at least what is rounding."""
+        """Return the standard deviation among distinct members, in spreads; at least rounding."""
         scaled = predictions[list(self.distinct)] / self._spread
         centred = scaled - scaled.mean(dim=0)
         largest = centred.abs().amax().clamp(min=ROUNDING)  # no squares of huge numbers

@@ -41,7 +41,7 @@ class SupportsStd(Model, Protocol):
     """A model that knows how uncertain it is."""
 
     def std(self, x: Points) -> Values:
-        """Return the predictive standard deviation of each output, in units of its spread."""
+        """Return the predictive standard deviation at n points, in the units of the data."""
 
 
 @runtime_checkable

@@ -156,14 +156,13 @@ NETWORK_MEMBERS: Final = Auto(
 def _fit_ours(data: Dataset, job: Job) -> _peers.Fitted:
     surrogate = NETWORK_MEMBERS if job.method == "networks" else make_surrogate(job.method)
     model = surrogate.fit(data, generator=derive_generator(job.seed, "fit"))
-    spread = float(data.y.std(correction=0))
 
     def predict(x: _peers.Array) -> _peers.Array:
         return np.asarray(model.predict(torch.from_numpy(x)))[:, 0]
 
     def std(x: _peers.Array) -> _peers.Array:
         assert isinstance(model, SupportsStd)
-        return spread * np.asarray(model.std(torch.from_numpy(x)))[:, 0]
+        return np.asarray(model.std(torch.from_numpy(x)))[:, 0]
 
     noise = getattr(model, "noise_std", None)
     return _peers.Fitted(

@@ -87,9 +87,7 @@ def fit(seed: int, effort: Effort) -> dict[tuple[str, str], Fitted]:
         rmses = tuple(
             float((predicted[half] - X[half].cos()).square().mean().sqrt()) for half in HALVES
         )
-        std = None
-        if isinstance(model, SupportsStd):
-            std = model.std(X)[:, 0] * given.y.std(correction=0)
+        std = model.std(X)[:, 0] if isinstance(model, SupportsStd) else None
         found[name, points] = Fitted(predicted[:, 0], rmses, std)
     return found
 

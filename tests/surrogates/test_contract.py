@@ -64,6 +64,20 @@ def test_a_model_predicts_finite_values_in_the_kind_it_was_asked(
         assert bool(torch.isfinite(std).all())
 
 
+def test_predictions_and_deviations_are_in_the_units_of_the_data(surrogate: Surrogate) -> None:
+    """In units a power of two smaller: then scaled values are the same to the bit, and so fits."""
+    data, x = _data(2, k=2), _data(2, n=40).x
+    factors = torch.tensor([2.0**10, 2.0**-3], dtype=torch.float64)
+    scaled = Dataset(data.x, data.y * factors)
+    model, other = (
+        surrogate.fit(given, generator=derive_generator(0, "fit")) for given in (data, scaled)
+    )
+    torch.testing.assert_close(other.predict(x), model.predict(x) * factors)
+    if isinstance(model, SupportsStd):
+        assert float(model.std(x).max()) > 0
+        torch.testing.assert_close(other.std(x), model.std(x) * factors, rtol=1e-7, atol=0)
+
+
 def test_a_fit_is_a_function_of_data_and_generator(surrogate: Surrogate) -> None:
     x = _data(2, n=40).x
     first, again = (
@@ -125,6 +139,8 @@ def test_degenerate_data_gives_a_finite_prediction_and_a_warning(
         model = surrogate.fit(data, generator=derive_generator(0, "fit"))
         assert bool(torch.isfinite(model.predict(data.x)).all())
         assert bool(torch.isfinite(model.predict(data.x + 0.1)).all())
+        if isinstance(model, SupportsStd):
+            assert bool(torch.isfinite(model.std(data.x + 0.1)).all())
     said = [w for w in told if w.category is DegenerateDataWarning]
     assert len(said) == (kind != "tiny values")  # once, not for every fit within
     assert all(Path(w.filename) == Path(__file__) for w in said)

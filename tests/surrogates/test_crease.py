@@ -268,7 +268,7 @@ def degenerate() -> dict[str, Dataset]:
     }
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 @pytest.mark.parametrize("name", degenerate())
 @pytest.mark.parametrize("kind", FORMS)
 def test_degenerate_data_gives_finite_predictions(kind: Kind, name: str):

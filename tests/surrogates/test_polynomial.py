@@ -82,7 +82,7 @@ def test_leave_one_out_equals_refits():
         assert loo[i] == pytest.approx(float(y[i] - columns[i] @ refit), abs=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_polynomials_are_reproduced_from_few_more_points_than_terms():
     data = sample(cubic, unit(2), 15)
     model = fit(data)
@@ -90,7 +90,7 @@ def test_polynomials_are_reproduced_from_few_more_points_than_terms():
     torch.testing.assert_close(model.predict(x), cubic(x), atol=1e-12, rtol=0)
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_predictions_do_not_depend_on_units():
     data = sample(cubic, unit(2), 15)
     factors = torch.tensor([1e6, 1e-6], dtype=torch.float64)
@@ -119,7 +119,7 @@ def test_poles_beside_an_interval_cost_few_points():
     assert float((model.predict(x) - runge(x)).abs().max()) < 1e-13
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_std_is_zero_for_exact_fits_and_grows_away_from_data():
     def wiggle(x: Tensor) -> Tensor:
         return torch.exp(3 * x[:, :1]) * torch.cos(4 * x[:, 1:])
@@ -141,7 +141,7 @@ def test_equal_generators_give_equal_models():
     assert torch.equal(fit(data, 3).predict(x), fit(data, 3).predict(x))
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_arrays_in_arrays_out():
     model = fit(sample(cubic, unit(2), 15))
     answer = model.predict(np.full((3, 2), 0.5))
@@ -173,7 +173,7 @@ def degenerate() -> dict[str, Dataset]:
     }
 
 
-@pytest.mark.filterwarnings("ignore::adaptsample.DegenerateDataWarning")
+@pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 @pytest.mark.parametrize("name", degenerate())
 def test_degenerate_data_gives_finite_predictions(name: str):
     data = degenerate()[name]

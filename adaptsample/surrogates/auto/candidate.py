@@ -57,7 +57,7 @@ class Candidate:
     member: Member
     transform: Transform
     model: Model
-    spread: float  # of the transformed output, the unit of the model's standard deviation
+    spread: float  # of the transformed output
     residuals: Float[Tensor, " n"]  # held-out, in units of the output's spread, as large as feared
     score: Score
     is_found_again: bool  # by another fit, whose distance its error accounts for
@@ -128,6 +128,6 @@ class Candidate:
         """Return the model's standard deviation in the units of the output; 0 if it has none."""
         if not isinstance(self.model, SupportsStd):
             return torch.zeros(len(x), dtype=x.dtype)
-        z, half = self.model.predict(x), self.model.std(x) * self.spread
+        z, half = self.model.predict(x), self.model.std(x)
         high, low = self.transform.inverse(z + half), self.transform.inverse(z - half)
         return torch.nan_to_num((high / 2 - low / 2).abs()[:, 0])

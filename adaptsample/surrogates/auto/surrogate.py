@@ -155,7 +155,7 @@ class AutoModel:
     def std(self, x: Points) -> Values:
         """Return the root mean square of the members' own deviations and their disagreement.
 
-        That is the standard deviation of the mixture, in units of each output's spread.
+        That is the standard deviation of the mixture, in the units of the data.
         """
         columns = []
         for outcome, spread in zip(self.outcomes, self._spread, strict=True):
@@ -163,7 +163,7 @@ class AutoModel:
             own = torch.stack([candidate.std(x) for candidate in outcome.committee]) / spread
             off = predictions - outcome.weights @ predictions
             columns.append((outcome.weights @ (own.square() + off.square())).sqrt())
-        return torch.stack(columns, dim=1)
+        return torch.nan_to_num(torch.stack(columns, dim=1) * self._spread)
 
     @property
     def _spread(self) -> Float[Tensor, " k"]:

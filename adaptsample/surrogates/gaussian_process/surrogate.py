@@ -150,13 +150,13 @@ class GaussianProcessModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the posterior standard deviation, noise left out, in units of the spread.
+        """Return the posterior standard deviation, noise left out, in the units of the data.
 
         It is scaled so that 68 % of the leave-one-out residuals would lie within one such
         deviation, had the hyper-parameters not been fitted to the same points.
         """
         u = self.inputs(x)
-        return torch.stack([p.std(u) for p in self.processes], dim=1)
+        return self.outputs.inverse_std(torch.stack([p.std(u) for p in self.processes], dim=1))
 
 
 def _trend_indices(trend: int, n: int, dimension: int) -> Int64[Tensor, "p d"]:

@@ -145,7 +145,8 @@ class JumpModel:
     def std(self, x: Points) -> Values:
         """Return the sides' leave-one-out error scaled by leverage, and the committee's spread.
 
-        The root of the sum of their squares, in units of each output's spread.
+        The root of the sum of their squares, in the units of the data.
         """
         u = self.inputs(x)
-        return torch.stack([solution.std(u) for solution in self.solutions], dim=1)
+        stds = torch.stack([solution.std(u) for solution in self.solutions], dim=1)
+        return self.outputs.inverse_std(stds)

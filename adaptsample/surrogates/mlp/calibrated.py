@@ -94,8 +94,9 @@ class CalibratedMLPModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the predictive standard deviation, in units of each output's spread."""
-        return self._factor * _linearised_std(self.network, self.training, x)
+        """Return the predictive standard deviation, in the units of the data."""
+        std = self._factor * _linearised_std(self.network, self.training, x)
+        return torch.nan_to_num(std * Scaling.to_moments(self.data.y).unit)
 
     @property
     def noise_std(self) -> Float[Tensor, " k"]:

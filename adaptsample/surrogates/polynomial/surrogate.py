@@ -169,7 +169,7 @@ class PolynomialModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the leave-one-out error scaled by leverage, in units of the spread."""
+        """Return the leave-one-out error scaled by leverage, in the units of the data."""
         u = self.inputs(x)
         variances = [e.basis.variance(e.columns(u), e.loo) for e in self.expansions]
-        return torch.stack(variances, dim=1).sqrt()
+        return self.outputs.inverse_std(torch.stack(variances, dim=1).sqrt())
