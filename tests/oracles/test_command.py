@@ -20,7 +20,7 @@ import torch
 from adaptsample import Box
 from adaptsample.errors import CommandError, OutputError
 from adaptsample.evaluation.asking import Question, Status, answer
-from adaptsample.oracles import CommandOracle, Differentiable, Joint, _process
+from adaptsample.oracles import CommandOracle, Differentiable, Joint
 from adaptsample.registry import describe
 
 PYTHON = [sys.executable, "-S", "-E"]
@@ -267,12 +267,14 @@ def test_a_program_that_answers_leaves_nothing_running(program: Any) -> None:
 def test_a_program_ends_with_the_process_that_waits_for_it(program: Any, number: int) -> None:
     command = program(STUBBORN.format("time.sleep(60)"))
     code = (
-        "import pathlib, runpy, signal, sys; run = runpy.run_path(sys.argv[1])['run']\n"
+        "import signal, sys, torch\n"
+        "from adaptsample import Box\n"
+        "from adaptsample.oracles import CommandOracle\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "run(sys.argv[2:], stdin=b'', folder=pathlib.Path(), timeout=None)"
+        "CommandOracle(sys.argv[1:], Box({'x': (0, 1)}))(torch.zeros(1, 1))"
     )
     waiting = subprocess.Popen(  # noqa: S603
-        [*PYTHON, "-c", code, _process.__file__, *command], stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code, *command], stderr=subprocess.DEVNULL
     )
     while not Path("grandchild").exists():
         time.sleep(0.01)
