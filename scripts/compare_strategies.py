@@ -28,6 +28,7 @@ from adaptsample.core.domain import parse_bounds
 from adaptsample.evaluation.executors import Kind, open_executor
 from adaptsample.experiments.campaign import run_all
 from adaptsample.experiments.experiment import Experiment
+from adaptsample.loop.specification import Specification
 from adaptsample.oracles import ExpressionOracle, Oracle
 from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_strategy, make_surrogate
@@ -219,24 +220,24 @@ def _plan(options: argparse.Namespace) -> Plan:
         )
     experiments = tuple(
         Experiment(
-            oracle=oracle,
-            surrogate=surrogates[surrogate],
-            strategy=strategies[strategy],
+            Specification(
+                oracle,
+                surrogate=surrogates[surrogate],
+                strategy=strategies[strategy],
+                seed=seed,
+                n_initial=options.n_initial,
+                batch_size=batch_size,
+                gradient_cost=options.gradient_cost,
+                record_every=options.record_every,
+            ),
             labels=(label, surrogate, strategy),
-            seed=seed,
             budget=budget,
-            n_initial=options.n_initial,
-            batch_size=batch_size,
-            gradient_cost=options.gradient_cost,
-            record_every=options.record_every,
         )
         for seed in range(seeds)
         for label, oracle in _oracles(options)
         for surrogate in surrogates
         for strategy in strategies
     )
-    for experiment in experiments:
-        experiment.sampler()  # refuses what cannot be run, before anything is
     return Plan(experiments, (), same[0])
 
 

@@ -20,7 +20,7 @@ from adaptsample.errors import RunFailedError
 from adaptsample.evaluation.executors import Kind, open_executor
 from adaptsample.experiments.experiment import Experiment
 from adaptsample.experiments.presets import PRESETS
-from adaptsample.loop.specification import Design
+from adaptsample.loop.specification import Design, Specification
 from adaptsample.oracles import CommandOracle, ExpressionOracle, Oracle, TableOracle
 from adaptsample.oracles.problems import PROBLEMS, problem
 from adaptsample.record.ledger import Recorded, read
@@ -224,20 +224,20 @@ def _experiment(options: argparse.Namespace) -> Experiment:
         if not isinstance(recipe, MLP):
             raise ValueError(f"--device {options.device} is for the surrogate mlp")
         recipe = replace(recipe, device=options.device)
-    return Experiment(
-        oracle=oracle,
+    budget = settings.pop("budget")
+    specification = Specification(
+        oracle,
         surrogate=recipe,
         strategy=make_strategy(strategy),
-        labels=labels,
         seed=options.seed,
         gradient_cost=options.gradient_cost,
         record_every=options.record_every,
-        tolerance=options.tolerance,
         retries=options.retries,
         asynchronous=options.asynchronous,
         timeout=options.timeout,
         **settings,
     )
+    return Experiment(specification, labels, budget, options.tolerance)
 
 
 def _oracle(options: argparse.Namespace) -> tuple[Oracle, str]:
@@ -325,7 +325,7 @@ def _run(experiment: Experiment, options: argparse.Namespace) -> tuple[Recorded,
     recorded = read(path)
     oracle, surrogate, strategy = experiment.labels
     title = f"{oracle}: {surrogate}, {strategy}, {run.n_evaluations:g} evaluations"
-    plot_run(run, experiment.oracle, picture, title=title)
+    plot_run(run, experiment.specification.oracle, picture, title=title)
     folder = path.parent.parent
     (folder / "table.md").write_text(run_table(rows(folder)).markdown())
     return recorded, picture

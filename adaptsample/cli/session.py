@@ -75,7 +75,7 @@ def create(
         if path.exists():
             raise LedgerError(f"{path} is there already; choose another name") from None
         raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-    Ledger.create(path, {**sampler.specification(), "as_written": as_written}).close()
+    Ledger.create(path, {**sampler.spec.to_record(), "as_written": as_written}).close()
 
 
 def open_file(path: Path) -> Recorded:

@@ -1,6 +1,6 @@
 """Asking an oracle. A failure is a value: an evaluation with a status and the reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import perf_counter
@@ -273,6 +273,30 @@ def told_failed(domain: Box, x: Array, reason: str, *, round: int) -> list[Evalu
     _check_inside(domain, points)
     message = reason[:_LONGEST_MESSAGE]
     return [Evaluation(x, None, None, Status.FAILED, message, round=round) for x in points]
+
+
+def check_told(
+    x: Array, evaluations: list[Evaluation], *, is_recorded: Callable[[Evaluation], bool]
+) -> list[Evaluation]:
+    """Return evaluations that are told back, if they are those of the points (n, d).
+
+    Raises:
+        ValueError: another number of them, of other points, or some that are not on record.
+    """
+    points = _numbers(x, "x")
+    if len(points) != len(evaluations):
+        raise ValueError(f"tell() got {len(points)} points and {len(evaluations)} evaluations")
+    for i, (point, evaluation) in enumerate(zip(points, evaluations, strict=True)):
+        if not torch.equal(point, evaluation.x):
+            raise ValueError(
+                f"evaluation {i} is of {evaluation.x.tolist()}, not of {point.tolist()}; "
+                "tell what evaluate(x) returned, in that order"
+            )
+        if not is_recorded(evaluation):
+            raise ValueError(
+                f"evaluation {i} was not made by this sampler; tell its values instead: tell(x, y)"
+            )
+    return evaluations
 
 
 def _check_inside(domain: Box, points: Points) -> None:

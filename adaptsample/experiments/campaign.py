@@ -53,7 +53,7 @@ def state_of(experiment: Experiment, out: Path) -> State:
         return "damaged"
     if recorded.damaged or not recorded.spec:
         return "damaged"
-    if difference := recorded.difference(experiment.sampler().specification()):
+    if difference := experiment.specification.difference(recorded.spec):
         raise LedgerError(
             f"{path} holds another run: {difference}; set it as it is there, choose another "
             "folder with --out, or remove it"

@@ -9,62 +9,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.text import file_name
 from adaptsample.errors import LedgerError
 from adaptsample.evaluation.dispatcher import Executors
-from adaptsample.loop.evaluator import Existing
+from adaptsample.loop.journal import Existing
 from adaptsample.loop.run import Run
 from adaptsample.loop.sampler import Sampler
-from adaptsample.loop.specification import Design
-from adaptsample.oracles import Oracle
+from adaptsample.loop.specification import Specification
 from adaptsample.record.ledger import Recorded, read
-from adaptsample.surrogates.protocol import Surrogate
 
 
 @final
 @dataclass(frozen=True)
 class Experiment:
-    """An oracle, a surrogate, a strategy and a seed, with the names to file them under.
+    """A specification and a goal, with the names to file the run under.
 
     Args:
-        oracle: what is evaluated.
-        surrogate: what is fitted.
-        strategy: what proposes.
+        specification: everything that decides what the run does; it has an oracle.
         labels: names of the oracle, the surrogate and the strategy, for people and for paths.
-        seed: of everything random.
         budget: evaluations, the initial design included.
         tolerance: None, or the error at which the run may stop earlier; see `Sampler.run`.
-        n_initial: points of the initial design; None for the sampler's default.
-        batch_size: points proposed in a round.
-        design: of the initial points.
-        gradient_cost: price of a gradient, in evaluations.
-        record_every: rounds between two measurements of the error.
-        retries: how often a failed evaluation is tried again.
-        asynchronous: ask for one new point as each result arrives.
-        timeout: seconds that an evaluation may take, or None.
     """
 
-    oracle: Oracle
-    surrogate: Surrogate
-    strategy: Strategy[Any]
+    specification: Specification
     labels: tuple[str, str, str]
-    seed: int
     budget: float
     tolerance: float | None = None
-    n_initial: int | None = None
-    batch_size: int = 10
-    design: Design = "sobol"
-    gradient_cost: float = 1.0
-    record_every: int = 1
-    retries: int = 0
-    asynchronous: bool = False
-    timeout: float | None = None
 
     def run_file(self, out: Path) -> Path:
         """Return where the run is recorded below ``out``."""
         oracle, surrogate, strategy = map(file_name, self.labels)
-        return out / oracle / f"{surrogate}-{strategy}" / f"seed-{self.seed:03d}.jsonl"
+        name = f"seed-{self.specification.seed:03d}.jsonl"
+        return out / oracle / f"{surrogate}-{strategy}" / name
 
     def finished(self, out: Path) -> Recorded | None:
         """Return the recorded run if it is there and finished, None if there is work to do.
@@ -77,7 +53,7 @@ class Experiment:
         if not path.exists():
             return None
         recorded = read(path)
-        if difference := recorded.difference(self.sampler().specification()):
+        if difference := self.specification.difference(recorded.spec):
             raise LedgerError(
                 f"{path} holds another run: {difference}; "
                 "--overwrite replaces it, --out chooses another folder"
@@ -106,35 +82,13 @@ class Experiment:
         observer: Callable[[Sampler], None] | None = None,
     ) -> Run:
         """Run it and keep the record; see `Sampler.run`."""
-        path = self.run_file(out)
-        sampler = self.sampler(run_file=path, existing=existing, executor=executor)
-        return sampler.run(self.budget, tolerance=self.tolerance, observer=observer)
-
-    def sampler(
-        self,
-        *,
-        run_file: Path | None = None,
-        existing: Existing = "refuse",
-        executor: Executors | None = None,
-    ) -> Sampler:
-        """Return the sampler that runs it."""
-        return Sampler(
-            self.oracle,
-            surrogate=self.surrogate,
-            strategy=self.strategy,
-            seed=self.seed,
-            n_initial=self.n_initial,
-            batch_size=self.batch_size,
-            design=self.design,
-            gradient_cost=self.gradient_cost,
-            record_every=self.record_every,
-            retries=self.retries,
-            asynchronous=self.asynchronous,
-            timeout=self.timeout,
-            run_file=run_file,
+        sampler = Sampler(
+            self.specification,
+            run_file=self.run_file(out),
             existing=existing,
             executor=executor,
         )
+        return sampler.run(self.budget, tolerance=self.tolerance, observer=observer)
 
     def summary(self, recorded: Recorded) -> dict[str, Any]:
         """Return what a finished run came to, as plain JSON values."""
@@ -145,7 +99,7 @@ class Experiment:
             "oracle": oracle,
             "strategy": strategy,
             "surrogate": surrogate,
-            "seed": self.seed,
+            "seed": self.specification.seed,
             "n_evaluations": recorded.end["n_evaluations"],
             "errors": recorded.end["errors"],
             "seconds": recorded.end["seconds"],

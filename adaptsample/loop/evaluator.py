@@ -1,16 +1,15 @@
-"""Everything paid for: durable in the ledger, counted against the budget, free to use again.
+"""Buys evaluations: counted against the budget, on file before they are used, free to use again.
 
 Orders go out and deliveries come in. What a resumed run file holds is delivered first, in the order
 in which it was recorded, and is counted but not paid again.
 """
 
 import heapq
-from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal, final
+from time import perf_counter
+from typing import final
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -20,10 +19,10 @@ from adaptsample.errors import LedgerError
 from adaptsample.evaluation.asking import Evaluation, Question, Status, point_key
 from adaptsample.evaluation.dispatcher import Answered, Desk, Executors
 from adaptsample.evaluation.spool import Spool
-from adaptsample.oracles import Oracle, Stochastic
-from adaptsample.record.ledger import FORMAT, Ledger, Record, Recorded, read
+from adaptsample.loop.journal import Journal
+from adaptsample.loop.specification import Specification
+from adaptsample.oracles import Stochastic
 
-Existing = Literal["refuse", "resume", "overwrite"]
 LOST_RETRIES = 2
 """A lost worker is tried again so often at least: as far as anybody knows it was not the point."""
 
@@ -31,52 +30,40 @@ _RETRIED = (Status.FAILED, Status.TIMEOUT, Status.WORKER_LOST)
 
 
 @final
-class Account:
+class Evaluator:
     """Buys evaluations, each recorded before it is used.
 
     A deterministic oracle is never asked the same question twice, and a point whose evaluation
     failed for good is not asked again.
 
     Args:
-        oracle: what evaluations are bought from; None if somebody else makes them.
-        seed: the run's seed, for the noise of a stochastic oracle.
-        gradient_cost: price of a gradient, in evaluations.
-        retries: how often a failed evaluation is tried again, each attempt at full price.
-        timeout: seconds that an evaluation may take, or None.
+        spec: of the run: whom to ask, at which price, how patiently.
         executor: evaluates points in parallel.
         on_change: called whenever something was bought.
     """
 
     def __init__(
         self,
-        oracle: Oracle | None,
+        spec: Specification,
         *,
-        seed: int,
-        gradient_cost: float,
-        retries: int,
-        timeout: float | None,
         executor: Executors | None,
         on_change: Callable[[], None],
     ) -> None:
         self.evaluations: list[Evaluation] = []
         self.spent = 0.0
+        self.seconds = 0.0  # waited for deliveries
         self.budget = float("inf")
-        self.says_what_was_asked = True  # and not only what was answered, as files of format 1
-        self.repeats = oracle is None or isinstance(oracle, Stochastic)
-        self._oracle = oracle
-        self._seed = seed
-        self._gradient_cost = gradient_cost
-        self._retries = retries
-        self._desk = None if oracle is None else Desk(oracle, executor, timeout)
+        self.repeats = spec.oracle is None or isinstance(spec.oracle, Stochastic)
+        self._spec = spec
+        self._desk = None if spec.oracle is None else Desk(spec.oracle, executor, spec.timeout)
         self._on_change = on_change
         self._known: dict[bytes, Evaluation] = {}
+        self._counted: set[Evaluation] = set()  # by identity
         self._n_asked = 0
-        self._n_lines = 0  # evaluations written, by this process or an earlier one
         self._committed: dict[int, float] = {}  # price of what is ordered, by the question's number
         self._doubles: dict[bytes, list[Question]] = {}  # ordered while the same was under way
         self._ready: list[tuple[int, int, Question, Evaluation, bool]] = []  # a heap
-        self._ledger: Ledger | None = None
-        self._past = _Past()
+        self._journal = Journal()
 
     @property
     def left(self) -> float:
@@ -85,58 +72,33 @@ class Account:
         return left if left > 1e-9 else 0.0
 
     @property
+    def n_evaluations(self) -> float:
+        """Evaluations charged so far, gradients and failures included."""
+        return int(self.spent) if float(self.spent).is_integer() else self.spent
+
+    @property
     def is_waiting(self) -> bool:
         """Whether something ordered is not delivered yet."""
         return bool(self._ready or self._committed)
 
-    def open(self, run_file: Path, spec: Record, existing: Existing, *, line_bytes: int) -> None:
-        """Create the run file, or continue the one that is there.
-
-        Args:
-            run_file: where.
-            spec: its first line.
-            existing: what to do with one that is there.
-            line_bytes: about how many bytes an evaluation takes, to see whether there is room.
+    def keep_in(self, journal: Journal, spool: Spool) -> None:
+        """Take evaluations from a run file, and write new ones there, by way of a spool.
 
         Raises:
-            LedgerError: there is a run file and it may not be replaced, or it belongs to another
-                specification, or it cannot be read or written, or there is no room.
+            LedgerError: the spool is needed, and the disk refuses it.
         """
-        spool = Spool(run_file.with_suffix(".spool"))
-        if existing == "overwrite" or not run_file.exists():
-            spool.clear()
-            room = line_bytes * int(self.budget) if self.budget < float("inf") else 0
-            self._ledger = Ledger.create(run_file, spec, expected_bytes=room)
-            recorded = read(run_file)
-        else:
-            recorded = read(run_file)
-            if difference := recorded.difference(spec):
-                raise LedgerError(
-                    f"{run_file} holds another run: {difference}; "
-                    "overwrite it or choose another folder"
-                )
-            if existing == "refuse":
-                raise LedgerError(f"{run_file} is there already; resume it or overwrite it")
-            self._ledger = Ledger.reopen(recorded)
-            if not recorded.spec:  # damaged; nothing tells this run from another one any more
-                self._ledger.append([{"kind": "spec", "format": FORMAT, **spec}])
-        self.says_what_was_asked = recorded.spec.get("format", FORMAT) > 1
-        self._past = _Past(recorded)
-        self._n_lines = len(recorded.evaluations)
+        self._journal = journal
         if self._desk is not None and (self._desk.needs_spool or spool.folder.is_dir()):
             try:
-                spool.open(recorded=self._past.numbers)
+                spool.open(recorded=journal.answered)
             except OSError as error:
                 raise LedgerError(f"cannot write {spool.folder}: {error.strerror}") from error
             self._desk.spool = spool
 
     def close(self) -> None:
-        """Close the run file; another process may then continue it."""
+        """Let go of what is under way; its results are left in the spool."""
         if self._desk is not None:
             self._desk.close()
-        if self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None
 
     def order(
         self, x: Points, gradient: Bool[Tensor, " n"], *, number: int
@@ -149,7 +111,7 @@ class Account:
             number: of the round.
         """
         questions = tuple(
-            Question(point, wanted, self._seed, self._n_asked + i, number)
+            Question(point, wanted, self._spec.seed, self._n_asked + i, number)
             for i, (point, wanted) in enumerate(zip(x, gradient.tolist(), strict=True), start=1)
         )
         self._n_asked += len(x)
@@ -157,18 +119,28 @@ class Account:
             self._order(question)
         return questions
 
+    def buy(self, x: Points, gradient: Bool[Tensor, " n"], *, number: int) -> list[Evaluation]:
+        """Order evaluations and wait for all of them; return one for each point, in order."""
+        questions = self.order(x, gradient, number=number)
+        results: dict[int, Evaluation] = {}
+        while len(results) < len(questions):
+            results |= {question.asked: evaluation for question, evaluation in self.deliver()}
+        return [results[question.asked] for question in questions]
+
     def deliver(self) -> list[Answered]:
         """Wait for an order and return its evaluation, with those of its doubles.
 
         It is on disk before it is returned. An attempt that is tried again is not returned. What
         came in together is delivered one by one, as a replay of the run file will do.
         """
+        start = perf_counter()
         finished: list[Answered] = []
         while not finished and self.is_waiting:
             if not self._ready:
                 self._fetch()
             question, evaluation = self._next_ready()
             finished = self._settle(question, evaluation)
+        self.seconds += perf_counter() - start
         return finished
 
     def drain(self) -> list[Answered]:
@@ -187,48 +159,20 @@ class Account:
             raise
         return [self._next_ready() for _ in range(len(self._ready))]
 
-    def left_over(self, number: int) -> list[Evaluation]:
-        """Return, and count, what a resumed run file holds of a round and nobody asked."""
-        found = self._past.take_round(number)
+    def left_over(self, number: int | None = None) -> list[Evaluation]:
+        """Return, and count, what a resumed run file holds of a round, or all, and nobody asked."""
+        found = self._journal.left_over(number)
         for evaluation in found:
             self._count(evaluation)
         return found
 
-    def adopt(self) -> list[Evaluation]:
-        """Return, and count, everything that a resumed run file holds and nobody has used."""
-        return [e for number in self._past.open_rounds for e in self.left_over(number)]
-
-    @property
-    def n_rounds(self) -> int:
-        """How many rounds a resumed run file has proposals of, the lost ones included."""
-        return 1 + int(self._past.proposals[-1]["round"]) if self._past.proposals else 0
-
-    def proposal_on_file(self, number: int) -> Record | None:
-        """Return what the resumed run file says was proposed in a round; None if nothing."""
-        return _of_round(self._past.proposals, number)
-
-    def record_proposal(self, record: Record) -> None:
-        """Write what is proposed, before it is paid, unless the run file has it already."""
-        if self.proposal_on_file(record["round"]) is None and self._ledger is not None:
-            self._ledger.append([record])
-
-    def round_on_file(self, number: int) -> Record | None:
-        """Return what the resumed run file says of a round; None if nothing."""
-        return _of_round(self._past.rounds, number)
-
-    def record_round(self, record: Record) -> None:
-        """Write a round's line, unless the run file has it already."""
-        if self.round_on_file(record["round"]) is None and self._ledger is not None:
-            self._ledger.append([record])
-
-    def record_end(self, record: Record) -> None:
-        """Write the last line."""
-        if self._ledger is not None:
-            self._ledger.append([record])
+    def has(self, evaluation: Evaluation) -> bool:
+        """Tell whether this very evaluation was bought or recorded here."""
+        return evaluation in self._counted
 
     def record(self, evaluations: Sequence[Evaluation]) -> None:
-        """Write new evaluations to the ledger, then count them."""
-        self._write(evaluations)
+        """Write what others evaluated to the run file, then count it."""
+        self._journal.add(evaluations)
         for evaluation in evaluations:
             self._count(evaluation)
 
@@ -246,7 +190,7 @@ class Account:
             self._committed[question.asked] = 0.0
             self._doubles[key].append(question)
             return
-        if (past := self._past.take(key)) is not None:
+        if (past := self._journal.evaluation(key)) is not None:
             place, evaluation = past
             self._committed[question.asked] = evaluation.price
             self._doubles.setdefault(key, [])
@@ -260,7 +204,7 @@ class Account:
                 heapq.heappush(self._ready, (-1, question.asked, question, known, False))
                 return
             value_price = 0.0  # only the gradient is missing
-        self._committed[question.asked] = value_price + self._gradient_cost * question.gradient
+        self._committed[question.asked] = value_price + self._spec.gradient_cost * question.gradient
         if self._desk is None:
             raise ValueError("there is no oracle to ask; tell() the values instead")
         self._doubles.setdefault(key, [])
@@ -269,8 +213,8 @@ class Account:
     def _settle(self, question: Question, evaluation: Evaluation) -> list[Answered]:
         """Return the order as finished, with its doubles, unless it is tried again."""
         self._committed.pop(question.asked, None)
-        lost = evaluation.status is Status.WORKER_LOST
-        attempts = 1 + (max(self._retries, LOST_RETRIES) if lost else self._retries)
+        lost, retries = evaluation.status is Status.WORKER_LOST, self._spec.retries
+        attempts = 1 + (max(retries, LOST_RETRIES) if lost else retries)
         if evaluation.status in _RETRIED and question.attempt < attempts and self.left >= 1:
             self._order(replace(question, attempt=question.attempt + 1))
             return []
@@ -284,8 +228,7 @@ class Account:
         if self._desk is None:
             return
         answers = [(question, self._priced(e)) for question, e in self._desk.collect()]
-        place = self._n_lines
-        self._write([evaluation for _, evaluation in answers])
+        place = self._journal.add([evaluation for _, evaluation in answers])
         for i, (question, evaluation) in enumerate(answers):
             if self._desk.spool is not None:
                 self._desk.spool.forget(question)
@@ -298,14 +241,9 @@ class Account:
             self._count(evaluation)
         return question, evaluation
 
-    def _write(self, evaluations: Sequence[Evaluation]) -> None:
-        first = self._n_lines + 1
-        if self._ledger is not None and evaluations:
-            self._ledger.append([e.to_record(first + i) for i, e in enumerate(evaluations)])
-        self._n_lines += len(evaluations)
-
     def _count(self, evaluation: Evaluation) -> None:
         self.evaluations.append(evaluation)
+        self._counted.add(evaluation)
         self.spent += evaluation.price
         self._known[point_key(evaluation.x)] = evaluation
         self._on_change()
@@ -315,52 +253,5 @@ class Account:
         has_value = known is not None and known.status is Status.OK and not self.repeats
         price = 0.0 if has_value else 1.0
         if answer.gradient is not None:
-            price += self._gradient_cost
+            price += self._spec.gradient_cost
         return replace(answer, price=price)
-
-
-def _of_round(records: deque[Record], number: int) -> Record | None:
-    while records and records[0]["round"] < number:
-        records.popleft()
-    return records[0] if records and records[0]["round"] == number else None
-
-
-@final
-class _Past:
-    """What a run file holds and nobody has used yet."""
-
-    def __init__(self, recorded: Recorded | None = None) -> None:
-        self.proposals: deque[Record] = deque(recorded.proposals if recorded else ())
-        self.rounds: deque[Record] = deque(recorded.rounds if recorded else ())
-        self._unused = dict(enumerate(recorded.evaluations if recorded else ()))
-        self.numbers = {
-            (line["asked"], line["attempt"])
-            for line in self._unused.values()
-            if line.get("asked") is not None
-        }
-        self._places: dict[bytes, deque[int]] = {}
-        self._rounds: dict[int, list[int]] = {}
-        for place, line in self._unused.items():
-            key = array("d", [coordinate + 0.0 for coordinate in line["x"]]).tobytes()
-            self._places.setdefault(key, deque()).append(place)
-            self._rounds.setdefault(line["round"], []).append(place)
-
-    def take(self, key: bytes) -> tuple[int, Evaluation] | None:
-        """Return the first evaluation at a point, and its place in the file."""
-        places = self._places.get(key, deque())
-        while places:
-            place = places.popleft()
-            if place in self._unused:
-                return place, Evaluation.from_record(self._unused.pop(place))
-        return None
-
-    def take_round(self, number: int) -> list[Evaluation]:
-        """Return all evaluations of a round."""
-        places = self._rounds.pop(number, [])
-        lines = [self._unused.pop(place) for place in places if place in self._unused]
-        return [Evaluation.from_record(line) for line in lines]
-
-    @property
-    def open_rounds(self) -> list[int]:
-        """Rounds that have evaluations, in order."""
-        return sorted(self._rounds)

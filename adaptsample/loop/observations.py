@@ -12,21 +12,21 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.pool import is_among
 from adaptsample.core.shapes import Points
 from adaptsample.evaluation.asking import Evaluation, Status, point_key
-from adaptsample.loop.batch import Asked
+from adaptsample.loop.batch import Batch
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Pending:
-    """A point asked and not told yet; see `Asked`."""
+    """A point asked and not told yet; see `Batch`."""
 
     x: Float[Tensor, " d"]
     gradient: bool
-    foretold: Float[Tensor, " k"] | None
+    predicted: Float[Tensor, " k"] | None
 
 
 @final
-class Knowledge:
+class Observations:
     """Grows with every evaluation; the only thing that takes points out of it are proposals.
 
     Args:
@@ -44,12 +44,17 @@ class Knowledge:
         self._repeats = repeats
         self._pending: dict[bytes, _Pending] = {}
         self._met: set[bytes] = set()  # points that were in the training set once
-        self._fresh: list[float] = []  # errors of what was foretold, since the last recorded round
+        self._fresh: list[float] = []  # errors of predictions, since the last recorded round
 
     @property
     def has_values(self) -> bool:
         """Whether any evaluation succeeded so far."""
         return bool(self._met)
+
+    @property
+    def n_outputs(self) -> int | None:
+        """Number of outputs, as far as anybody knows."""
+        return self.data.y.shape[1] if len(self.data) else None
 
     @property
     def n_pending(self) -> int:
@@ -64,7 +69,7 @@ class Knowledge:
 
     @property
     def fresh_mae(self) -> float | None:
-        """Mean absolute error of what was foretold since the last recorded round, if anything."""
+        """Mean absolute error of what was predicted since the last recorded round, if anything."""
         return sum(self._fresh) / len(self._fresh) if self._fresh else None
 
     def forget_fresh(self) -> None:
@@ -76,22 +81,22 @@ class Knowledge:
         entries = [self._pending.get(point_key(point)) for point in x]
         return torch.tensor([e is not None and e.gradient for e in entries], dtype=torch.bool)
 
-    def expect(self, asked: Asked) -> None:
+    def expect(self, batch: Batch) -> None:
         """Take points out of the training set, and await those that are asked."""
-        if len(asked.drop):
-            self.retired = torch.cat([self.retired, self.data.x[asked.drop]])
-            self.data = self.data.without(asked.drop)
+        if len(batch.drop):
+            self.retired = torch.cat([self.retired, self.data.x[batch.drop]])
+            self.data = self.data.without(batch.drop)
         if self.pool is not None:
-            self.pool = self.pool[~is_among(self.pool, asked.x)]
-        for i, point in enumerate(asked.x):
-            foretold = None if asked.foretold is None else asked.foretold[i]
-            self._pending[point_key(point)] = _Pending(point, bool(asked.gradient[i]), foretold)
+            self.pool = self.pool[~is_among(self.pool, batch.x)]
+        for i, point in enumerate(batch.x):
+            predicted = None if batch.predicted is None else batch.predicted[i]
+            self._pending[point_key(point)] = _Pending(point, bool(batch.gradient[i]), predicted)
 
     def learn(self, evaluations: Sequence[Evaluation]) -> list[float]:
         """Let ok values into the training set, once for each point of a deterministic oracle.
 
         Returns:
-            The absolute errors of what was foretold of them.
+            The absolute errors of what was predicted of them.
         """
         self.n_told += len(evaluations)
         fresh = [error for e in evaluations if (error := self._compared(e)) is not None]
@@ -108,9 +113,9 @@ class Knowledge:
 
     def _compared(self, evaluation: Evaluation) -> float | None:
         asked = self._pending.pop(point_key(evaluation.x), None)
-        if asked is None or asked.foretold is None or evaluation.y is None:
+        if asked is None or asked.predicted is None or evaluation.y is None:
             return None
-        return float((asked.foretold - evaluation.y).abs().max())
+        return float((asked.predicted - evaluation.y).abs().max())
 
     def _add(self, good: Sequence[Evaluation]) -> None:
         new = _dataset(good)

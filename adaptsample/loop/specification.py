@@ -2,26 +2,92 @@
 
 Two runs of one specification on one machine are the same run. It is the first line of a run file,
 from which it can be read back where oracle, surrogate and strategy can be written down.
+
+Here, and nowhere else, a setting has its name, default, range and help: `Sampler`, `Experiment`,
+the command line and the run file are fed by the fields of `Specification`. It is imported without
+torch.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from inspect import Parameter, signature
 from math import inf, isfinite
-from typing import Any, Literal, Self, TypeAlias, final, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, final, get_args
 
-import torch
-
-from adaptsample.acquisition.state import Proposal
-from adaptsample.acquisition.strategy import Strategy
-from adaptsample.core.domain import Box
+from adaptsample import acquisition, core, oracles, surrogates
 from adaptsample.core.provenance import commit, versions
-from adaptsample.core.randomness import derive_generator
-from adaptsample.core.shapes import Points
-from adaptsample.oracles import Differentiable, Oracle
-from adaptsample.registry import describe, rebuild
-from adaptsample.surrogates.protocol import Surrogate, check_capable
+
+if TYPE_CHECKING:
+    from adaptsample.acquisition import Strategy
+    from adaptsample.core import Box
+    from adaptsample.oracles import Oracle
+    from adaptsample.surrogates import Surrogate
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Design: TypeAlias = Literal["sobol", "uniform", "latin_hypercube", "chebyshev", "mapped_chebyshev"]
+
+_MAY_DIFFER = ("kind", "format", "budget", "timeout", "as_written", "versions", "commit")
+
+
+@final
+@dataclass(frozen=True)
+class Setting:
+    """What people are told of a setting, and which values it may have.
+
+    Args:
+        help: what it decides, in a line.
+        kind: of its values: a whole number, a number, text, or yes and no.
+        least: the smallest number.
+        is_above: whether a number must be larger than ``least``.
+        choices: the texts that it may be; any, if there are none.
+        metavar: what stands for the value in help, if not its name.
+        default_text: the default in words, where it follows from other things.
+    """
+
+    help: str
+    kind: type[int | float | str | bool]
+    least: float = -inf
+    is_above: bool = False
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+    default_text: str | None = None
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse a value that the setting may not have.
+
+        Raises:
+            ValueError: the message names the setting, the value and what it may be.
+        """
+        if self.kind is str:
+            if value not in self.choices:
+                raise ValueError(f"{name} must be one of {self.choices}, got {value!r}")
+            return
+        if self.kind is bool:
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be True or False, got {value!r}")
+            return
+        numbers = int if self.kind is int else (int, float)
+        if isinstance(value, numbers) and not isinstance(value, bool) and self._holds(value):
+            return
+        what = "a whole number" if self.kind is int else "a finite number"
+        if self.least > -inf:
+            what += f" {'above' if self.is_above else 'of at least'} {self.least:g}"
+        raise ValueError(f"{name} must be {what}, got {value!r}")
+
+    def _holds(self, value: float) -> bool:
+        return isfinite(value) and (value > self.least if self.is_above else value >= self.least)
+
+
+def _setting(default: object, help: str, kind: type, **more: Any) -> Any:
+    return field(default=default, metadata={"setting": Setting(help, kind, **more)}, kw_only=True)
+
+
+def _recipe(text: str) -> Any:
+    return field(default=text, kw_only=True)
 
 
 @final
@@ -30,82 +96,86 @@ class Specification:
     """Everything that decides what a run does.
 
     Args:
-        oracle: None if somebody else evaluates.
-        domain: of the oracle.
-        surrogate: what is fitted.
-        strategy: what proposes.
-        seed: of everything random.
-        n_initial: points of the initial design.
-        batch_size: points proposed at a time; if asynchronous, evaluations under way at a time.
-        design: of the initial points.
-        gradient_cost: price of a gradient, in evaluations.
-        retries: how often a failed evaluation is tried again.
-        record_every: rounds between two measurements of the error.
-        asynchronous: propose one point as each result arrives.
-        timeout: seconds that an evaluation may take, or None.
+        source: the oracle, or the domain alone if somebody else evaluates.
+        surrogate: what is fitted: a recipe, or its text, e.g. ``"mlp(hidden=(30, 30))"``.
+        strategy: what proposes: a recipe, or its text, e.g. ``"topk(n_candidates=500)"``.
 
     Raises:
         ValueError: an argument that cannot be used; the message names it and the remedy.
     """
 
-    oracle: Oracle | None
-    domain: Box
-    surrogate: Surrogate
-    strategy: Strategy[Any]
-    seed: int
-    n_initial: int
-    batch_size: int
-    design: Design
-    gradient_cost: float
-    retries: int
-    record_every: int
-    asynchronous: bool
-    timeout: float | None
+    source: Oracle | Box
+    surrogate: Surrogate = _recipe("auto")
+    strategy: Strategy[Any] = _recipe("topk")
+    seed: int = _setting(0, "of everything random", int)
+    n_initial: int = _setting(
+        *(None, "evaluations of the initial design", int),
+        least=1,
+        default_text="5 for each variable, at least 10",
+    )
+    batch_size: int = _setting(10, "points proposed in a round", int, least=1)
+    design: Design = _setting("sobol", "of the initial points", str, choices=get_args(Design))
+    gradient_cost: float = _setting(1.0, "of a gradient, in evaluations", float, least=0.0)
+    retries: int = _setting(
+        0, "how often a failed evaluation is tried again, at full price", int, least=0
+    )
+    record_every: int = _setting(1, "between two error measures", int, least=1, metavar="ROUNDS")
+    asynchronous: bool = _setting(
+        False, "ask for one new point as each result arrives, batch_size of them under way", bool
+    )
+    timeout: float | None = _setting(
+        *(None, "end an evaluation that takes longer, with all that it started", float),
+        least=0.0,
+        is_above=True,
+        metavar="SECONDS",
+    )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.surrogate, Surrogate):
+        if not isinstance(self.source, (core.Box, oracles.Oracle)):
+            raise ValueError(
+                f"{self.source!r} is no oracle; wrap a function as "
+                "FunctionOracle(function, Box(...))"
+            )
+        self._read_texts()
+        if not isinstance(self.surrogate, surrogates.Surrogate):
             raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
-        if not isinstance(self.strategy, Strategy):
+        if not isinstance(self.strategy, acquisition.Strategy):
             raise ValueError(f"{self.strategy!r} is no strategy; derive it from Strategy")
         if self.strategy.uses_model:
-            check_capable(self.surrogate, self.strategy.requires)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ValueError(f"seed must be a whole number, got {self.seed!r}")
-        least = {"n_initial": 1, "batch_size": 1, "retries": 0, "record_every": 1}
-        for name, low in least.items():
+            surrogates.check_capable(self.surrogate, self.strategy.requires)
+        if self.n_initial is None:
+            object.__setattr__(self, "n_initial", max(10, 5 * self.domain.dimension))
+        for name, setting in SETTINGS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, got {value!r}")
-        if self.design not in get_args(Design):
-            raise ValueError(f"design must be one of {get_args(Design)}, got {self.design!r}")
-        if not 0 <= self.gradient_cost < inf:
-            raise ValueError(f"gradient_cost must be at least 0, got {self.gradient_cost}")
-        if self.timeout is not None and not 0 < self.timeout < inf:
-            raise ValueError(f"timeout must be None or positive seconds, got {self.timeout}")
+            if value is not None or DEFAULTS[name] is not None:
+                setting.check(name, value)
 
-    def to_record(self, budget: float) -> dict[str, Any]:
+    @property
+    def oracle(self) -> Oracle | None:
+        """What is evaluated; None if somebody else evaluates."""
+        return None if isinstance(self.source, core.Box) else self.source
+
+    @property
+    def domain(self) -> Box:
+        """The points that may be asked."""
+        return self.source if isinstance(self.source, core.Box) else self.source.domain
+
+    def to_record(self, budget: float = inf) -> dict[str, Any]:
         """Return everything needed to repeat a run of that budget, as plain JSON values."""
+        describe = _registry().describe
         return {
             "oracle": None if self.oracle is None else describe(self.oracle),
             "domain": dict(zip(self.domain.names, map(list, self.domain.bounds), strict=True)),
             "surrogate": describe(self.surrogate),
             "strategy": describe(self.strategy),
-            "seed": self.seed,
-            "n_initial": self.n_initial,
-            "batch_size": self.batch_size,
-            "design": self.design,
-            "gradient_cost": self.gradient_cost,
-            "retries": self.retries,
-            "record_every": self.record_every,
-            "asynchronous": self.asynchronous or None,  # None as in the files of earlier versions
-            "timeout": self.timeout,
+            **{name: getattr(self, name) for name in SETTINGS},
             "budget": budget if isfinite(budget) else None,
             "versions": versions(),
             "commit": commit(),
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], **given: Any) -> Self:
+    def from_record(cls, record: Mapping[str, Any], **given: Any) -> Specification:
         """Read a run file's first line back.
 
         Args:
@@ -115,6 +185,7 @@ class Specification:
         Raises:
             ValueError: one that was not given and cannot be made again.
         """
+        rebuild = _registry().rebuild
         made = {name: part for name, part in given.items() if part is not None}
         for name in {"oracle", "surrogate", "strategy"} - {*made}:
             try:
@@ -124,56 +195,75 @@ class Specification:
                     f"the run file only describes its {name} ({error}); give it: "
                     f"resume(path, {name}=...)"
                 ) from error
-        names = ("seed", "n_initial", "batch_size", "design", "gradient_cost", "retries")
-        return cls(
-            domain=Box(record["domain"]),
-            **made,
-            **{name: record[name] for name in (*names, "record_every")},
-            asynchronous=bool(record.get("asynchronous")),
-            timeout=record.get("timeout"),
-        )
+        source = made.pop("oracle") or core.Box(record["domain"])
+        settings = {name: record[name] for name in SETTINGS if record.get(name) is not None}
+        return cls(source, **made, **settings)
 
-    def initial_points(self, first: int, n: int | None) -> Points:
-        """Return n points of the initial design, from the given one on.
+    def difference(self, record: Mapping[str, Any]) -> str:
+        """Say where a run file's first line is of another run; empty if nowhere.
 
-        By default all that are left, or a batch. Who asks for more than there are gets more points
-        that fill the space.
+        Budget, timeout and versions may differ. What a file of an earlier version does not say is
+        as it is by default. A damaged line, an empty one, differs from none.
         """
-        rest = self.n_initial - first
-        last = first + (n or (rest if rest > 0 else self.batch_size))
-        draw = {
-            "sobol": self.domain.sobol,
-            "uniform": self.domain.uniform,
-            "latin_hypercube": self.domain.latin_hypercube,
-            "chebyshev": self.domain.chebyshev,
-            "mapped_chebyshev": self.domain.mapped_chebyshev,
-        }[self.design]
-        points = draw(self.n_initial, generator=derive_generator(self.seed, "initial"))
-        if last > self.n_initial:
-            more = derive_generator(self.seed, "more")
-            points = torch.cat([points, self.domain.sobol(last - self.n_initial, generator=more)])
-        return points[first:last]
+        now = self.to_record()
+        for name in sorted({*now, *record} - {*_MAY_DIFFER}) if record else ():
+            old, new = record.get(name), now.get(name)
+            if old is None:
+                old = DEFAULTS.get(name)
+            if old != new:
+                return f"{name} is {old!r} there and {new!r} now"
+        return ""
 
-    def check_proposal(self, proposal: Proposal, n: int) -> None:
-        """Refuse a broken strategy's proposal before it is paid for.
+    def _read_texts(self) -> None:
+        """Make recipes of their texts."""
+        registry = _registry()
+        makers = {"surrogate": registry.make_surrogate, "strategy": registry.make_strategy}
+        for name, make in makers.items():
+            if isinstance(text := getattr(self, name), str):
+                object.__setattr__(self, name, make(text))
 
-        Raises:
-            ValueError: more than n points, points that are outside of the domain or not finite, or
-                gradients that the oracle does not have.
-        """
-        x, d = proposal.add, self.domain.dimension
-        name = type(self.strategy).__name__
-        if x.ndim != 2 or x.shape[1] != d or len(x) > n:
-            raise ValueError(f"{name} proposed shape {tuple(x.shape)}, expected at most ({n}, {d})")
-        if not bool(self.domain.contains(x).all()):
-            bad = x[~self.domain.contains(x)][0].tolist()
-            raise ValueError(f"{name} proposed {bad}, outside the domain {self.domain}")
-        if proposal.gradient is None:
-            return
-        if proposal.gradient.shape != (len(x),):
-            raise ValueError(f"{name} proposed gradients of shape {tuple(proposal.gradient.shape)}")
-        if self.oracle is not None and not isinstance(self.oracle, Differentiable):
-            raise ValueError(
-                f"{name} asks for gradients, and {self.oracle!r} has none; "
-                "give the oracle a gradient or choose another strategy"
-            )
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    f.name: f.metadata["setting"] for f in fields(Specification) if "setting" in f.metadata
+}
+"""Every setting by name: what people are told of it."""
+
+DEFAULTS: Final[Mapping[str, Any]] = {
+    f.name: f.default for f in fields(Specification) if f.default is not MISSING
+}
+"""What is not given; recipes by name."""
+
+Specification.__doc__ = f"{Specification.__doc__}\n    Settings:\n" + "\n".join(
+    f"        {name}: {setting.help} (default: {setting.default_text or DEFAULTS[name]})."
+    for name, setting in SETTINGS.items()
+)
+
+
+def _registry() -> Any:
+    from adaptsample import registry  # noqa: PLC0415  # it brings torch
+
+    return registry
+
+
+def takes_settings(function: F) -> F:
+    """Show all settings in the signature of a function that hands them on as ``**settings``."""
+    own = signature(function)
+    named = [p for p in own.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    more = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=default)
+        for name, default in DEFAULTS.items()
+    ]
+    function.__signature__ = own.replace(parameters=[*named, *more])  # type: ignore[attr-defined]
+    return function
+
+
+def check_names(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that there are not.
+
+    Raises:
+        TypeError: the message names it and what is near.
+    """
+    for name in settings:
+        if name not in DEFAULTS:
+            near = get_close_matches(name, DEFAULTS, n=3) or [*DEFAULTS]
+            raise TypeError(f"there is no setting {name!r}; did you mean {' or '.join(near)}?")

@@ -23,3 +23,4 @@ from .protocol import SupportsStd as SupportsStd
 from .protocol import SupportsSwing as SupportsSwing
 from .protocol import Surrogate as Surrogate
 from .protocol import capable as capable
+from .protocol import check_capable as check_capable

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from adaptsample import Box
 from adaptsample.core.text import check_file_name, file_name, printable
 from adaptsample.experiments.experiment import Experiment
+from adaptsample.loop import Specification
 from adaptsample.oracles import FunctionOracle
-from adaptsample.registry import make_strategy
 from benchmarks.reliability.referee import Plane
 
 RESERVED = [
@@ -114,15 +114,9 @@ def test_nothing_is_written_outside_of_the_results(
     root = tmp_path / "some" / "where" / "results"
     root.mkdir(parents=True)
     monkeypatch.chdir(root.parent)
-    plain = Experiment(
-        oracle=FunctionOracle(lambda x: x[:, 0], Box({"x": (0, 1)})),
-        surrogate=Plane(),
-        strategy=make_strategy("random"),
-        labels=(label, label, label),
-        seed=0,
-        budget=3,
-        n_initial=3,
-    )
+    oracle = FunctionOracle(lambda x: x[:, 0], Box({"x": (0, 1)}))
+    specification = Specification(oracle, surrogate=Plane(), strategy="random", n_initial=3)
+    plain = Experiment(specification, labels=(label, label, label), budget=3)
     for labels in ((label, "s", "t"), ("o", label, label)):
         experiment = replace(plain, labels=labels)
         path = experiment.run_file(root)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from adaptsample.errors import LedgerError
 from adaptsample.evaluation.workers import Processes
 from adaptsample.experiments.campaign import run_all, state_of
 from adaptsample.experiments.experiment import Experiment
+from adaptsample.loop import Specification
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
 from adaptsample.record.ledger import read
-from adaptsample.registry import make_strategy
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction
 
@@ -24,16 +25,19 @@ BOX = Box({"x": (0, 1), "y": (0, 1)})
 
 
 def _experiment(function: Callable[..., np.ndarray], strategy: str, seed: int) -> Experiment:
-    return Experiment(
-        oracle=FunctionOracle(function, BOX),
+    specification = Specification(
+        FunctionOracle(function, BOX),
         surrogate=Plane(),
-        strategy=make_strategy(strategy),
-        labels=("waves", "plane", strategy),
+        strategy=strategy,
         seed=seed,
-        budget=12.0,
         n_initial=6,
         batch_size=3,
     )
+    return Experiment(specification, labels=("waves", "plane", strategy), budget=12.0)
+
+
+def _with(experiment: Experiment, **settings: Any) -> Experiment:
+    return replace(experiment, specification=replace(experiment.specification, **settings))
 
 
 def _plan(function: Callable[..., np.ndarray]) -> list[Experiment]:
@@ -109,7 +113,7 @@ def test_another_run_in_its_place_is_refused_before_anything_is_run(tmp_path: Pa
     list(run_all([second], tmp_path, executor=None))
     n_paid = len(function.calls)
     with pytest.raises(LedgerError, match="another run: batch_size is 3 there and 4 now"):
-        list(run_all([first, replace(second, batch_size=4)], tmp_path, executor=None))
+        list(run_all([first, _with(second, batch_size=4)], tmp_path, executor=None))
     assert len(function.calls) == n_paid
 
 
@@ -120,7 +124,7 @@ def _broken(x: np.ndarray) -> np.ndarray:
 def test_what_fails_fails_alone(tmp_path: Path) -> None:
     plan = _plan(CountingFunction())
     broken = replace(
-        plan[0], oracle=FunctionOracle(_broken, BOX), labels=("broken", "plane", "random")
+        _with(plan[0], source=FunctionOracle(_broken, BOX)), labels=("broken", "plane", "random")
     )
     with ThreadPoolExecutor(2) as executor:
         outcomes = list(run_all([broken, *plan], tmp_path, executor=executor))
@@ -134,7 +138,7 @@ def test_a_strategy_in_a_file_travels_to_other_processes(tmp_path: Path) -> None
     path.write_text(
         "from dataclasses import dataclass\n"
         "from typing import Any, final\n"
-        "from adaptsample import Proposal, Strategy\n"
+        "from adaptsample.acquisition import Proposal, Strategy\n"
         "@final\n"
         "@dataclass(frozen=True)\n"
         "class Middle(Strategy[Any]):\n"
@@ -143,7 +147,7 @@ def test_a_strategy_in_a_file_travels_to_other_processes(tmp_path: Path) -> None
     )
     oracle = ExpressionOracle("sin(3*x)*y", BOX)
     plan = [
-        replace(e, oracle=oracle, strategy=make_strategy(f"{path}:Middle"), batch_size=2)
+        _with(e, source=oracle, strategy=f"{path}:Middle", batch_size=2)
         for e in _plan(CountingFunction())[::2]
     ]
     with Processes(2) as executor:
@@ -152,7 +156,7 @@ def test_a_strategy_in_a_file_travels_to_other_processes(tmp_path: Path) -> None
 
 def test_processes_make_the_same_runs(tmp_path: Path) -> None:
     oracle = ExpressionOracle("sin(3*x)*y", BOX)
-    plan = [replace(e, oracle=oracle) for e in _plan(CountingFunction())[:2]]
+    plan = [_with(e, source=oracle) for e in _plan(CountingFunction())[:2]]
     with Processes(2) as executor:
         elsewhere = {
             o.experiment.labels: o.errors for o in run_all(plan, tmp_path / "a", executor=executor)

@@ -345,7 +345,7 @@ def test_the_command_repeats_the_run(arguments: list[str], tmp_path: Path) -> No
         return script["_experiment"](script["_parser"]().parse_args(words))
 
     first = experiment([*arguments, "--tolerance", "1e-3"])
-    spec = first.sampler().specification()
+    spec = first.specification.to_record()
     end = {**END, "budget": first.budget, "tolerance": first.tolerance}
     path = _write(first.run_file(tmp_path), {**_spec(), **spec}, end)
     line = command_of(read(path))
@@ -353,7 +353,7 @@ def test_the_command_repeats_the_run(arguments: list[str], tmp_path: Path) -> No
     words = shlex.split(line)
     assert words[:2] == ["python", "scripts/run_strategy.py"]
     again = experiment(words[2:])
-    assert read(path).difference(again.sampler().specification()) == ""
+    assert again.specification.difference(read(path).spec) == ""
     assert (again.budget, again.tolerance) == (first.budget, first.tolerance)
 
 
@@ -388,7 +388,7 @@ def test_formulas_and_options_are_named_as_they_were_written(tmp_path: Path) -> 
     words = ["--expr", "x*y", "--bound", "x=0:1", "--bound", "y=0:1"]
     words += ["--strategy", "lcmd(filling=0.2)", "--surrogate", "polynomial"]
     experiment = script["_experiment"](script["_parser"]().parse_args(words))
-    spec = {**_spec(), **experiment.sampler().specification()}
+    spec = {**_spec(), **experiment.specification.to_record()}
     _write(experiment.run_file(tmp_path), spec, _evaluation(0), _round(0, 1.0), END)
     data = read_report([tmp_path]).data
     assert (data["oracles"], data["rivals"]) == (["x*y"], ["polynomial-lcmd(filling=0.2)"])
