@@ -65,7 +65,7 @@ def spread_of(values: Float[Tensor, "n c"]) -> Float[Tensor, " c"]:
     largest = values.abs().amax(dim=0).clamp_min(torch.finfo(values.dtype).tiny)
     share = (values / largest).std(dim=0, correction=0)  # squares of the values may overflow
     is_constant = (share < _ROUNDING) | (values.amax(dim=0) == values.amin(dim=0))
-    return torch.where(is_constant, 1.0, share * largest)
+    return torch.where(is_constant, 1.0, _usable(share * largest))
 
 
 def _usable(unit: Float[Tensor, " c"]) -> Float[Tensor, " c"]:
