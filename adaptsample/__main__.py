@@ -2,7 +2,7 @@
 
 import sys
 
-from adaptsample.cli.ask_tell import main
+from adaptsample.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -69,6 +69,14 @@ class UnsupportedModelError(ValueError):
     """A strategy needs more of a model than the surrogate's have; it says what, and a remedy."""
 
 
+class MissingExtraError(ImportError, ValueError):
+    """A package that only some need is not installed; the message names the extra."""
+
+
+class PluginWarning(UserWarning):
+    """A strategy or surrogate that somebody's package offers cannot be used; it says why."""
+
+
 class DegenerateDataWarning(UserWarning):
     """A fit was made to data that say little: its prediction is finite, and not more."""
 

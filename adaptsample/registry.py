@@ -1,27 +1,29 @@
 """Finds strategies and surrogates by name, and turns recipes into text and back.
 
-The entry-point groups ``adaptsample.strategies`` and ``adaptsample.surrogates`` name packages.
-Every final recipe class in a package's modules is registered under its class name in snake_case, so
-a new file is found with no list to edit. A recipe can be written with its hyper-parameters, e.g.
+The entry-point groups ``adaptsample.strategies`` and ``adaptsample.surrogates`` name packages,
+modules or classes; those of this package come first, then anyone's. Every final recipe class in a
+package's public modules, and every one that a package hands on, is registered under its class name
+in snake_case, so a new file is found with no list to edit. What cannot be used is a warning, and
+stops nobody. A recipe can be written with its hyper-parameters, e.g.
 ``topk(n_candidates=500, retirement=drop_lowest("change"))``: a call whose arguments are literals or
 other recipes. Such text is parsed, never evaluated.
 """
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from inspect import isabstract, isclass, isroutine
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import cloudpickle
 
@@ -29,11 +31,15 @@ from adaptsample import oracles, training
 from adaptsample.acquisition import features, forgetting, gradients, selection
 from adaptsample.acquisition.strategy import Strategy
 from adaptsample.core.domain import Box
-from adaptsample.errors import UnknownNameError
+from adaptsample.core.text import near, snake_case
+from adaptsample.errors import PluginWarning, UnknownNameError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.surrogates.protocol import Surrogate
 
 T = TypeVar("T")
+
+_PLACE = re.compile(r"((?!\d)[\w.]+(?=:[^\W\d])|.+?\.py):(.+)", re.DOTALL)
+"""A module or a file, and a recipe of it."""
 
 
 def strategies() -> Mapping[str, type[Strategy[Any]]]:
@@ -47,11 +53,16 @@ def surrogates() -> Mapping[str, type[Surrogate]]:
 
 
 def make_strategy(text: str) -> Strategy[Any]:
-    """Build a strategy from ``name``, ``name(option=value, ...)`` or ``path/to/file.py:Class``.
+    """Build a strategy from its name, or from where its class is.
+
+    Args:
+        text: ``name``, ``path/to/file.py:Class`` or ``importable.module:Class``; options may follow
+            in brackets: ``name(option=value, ...)``.
 
     Raises:
         UnknownNameError: no strategy or option has that name.
-        ValueError: the text is no recipe, or the hyper-parameters are refused.
+        ValueError: the text is no recipe, the module cannot be imported, or the hyper-parameters
+            are refused.
     """
     return _build(text, "strategy", strategies(), Strategy)
 
@@ -59,11 +70,6 @@ def make_strategy(text: str) -> Strategy[Any]:
 def make_surrogate(text: str) -> Surrogate:
     """Build a surrogate from text; see `make_strategy`."""
     return _build(text, "surrogate", surrogates(), Surrogate)
-
-
-def snake_case(name: str) -> str:
-    """Return a class name in snake_case: MaxStd -> max_std, MLP -> mlp."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def describe(value: object) -> Any:
@@ -127,15 +133,6 @@ def label(value: object) -> str:
     return f"{name}({', '.join(changed)})" if changed else name
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """Return the part of an error message that names the nearest known names, or all."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(known)}"
-
-
 def _option_label(value: object) -> str:
     if is_dataclass(value) and not isinstance(value, type):
         text = label(value)
@@ -146,30 +143,70 @@ def _option_label(value: object) -> str:
 @cache
 def _registered(group: str, kind: type[T]) -> dict[str, type[T]]:
     found: dict[str, type[T]] = {}
-    for entry in entry_points(group=group):
-        for cls in _final_classes(importlib.import_module(entry.value), kind):
-            name = snake_case(cls.__name__)
-            if found.setdefault(name, cls) is not cls:
-                raise ValueError(
-                    f"two classes are called {name!r}: {found[name].__module__} and "
-                    f"{cls.__module__}; rename one of them"
+    for entry in sorted(entry_points(group=group), key=_rank):
+        classes, problems = _offered(entry, kind)
+        for cls in classes:
+            taken = found.setdefault(snake_case(cls.__name__), cls)
+            if taken is not cls:
+                problems.append(
+                    f"{cls.__module__}.{cls.__name__} has the name of "
+                    f"{taken.__module__}.{taken.__name__}, which stays; rename it"
                 )
+        if problems:
+            whose = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "nobody"
+            message = f"plug-in {entry.name!r} of {whose}: {'; '.join(problems)}"
+            warnings.warn(message, PluginWarning, stacklevel=3)
     return dict(sorted(found.items()))
 
 
-def _final_classes(package: ModuleType, kind: type[T]) -> Iterator[type[T]]:
-    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        if not info.name.rpartition(".")[2].startswith("_"):
-            yield from _final_classes_of(importlib.import_module(info.name), kind)
+def _rank(entry: EntryPoint) -> tuple[bool, str, str]:
+    """Sort entry points, ours first: who comes first keeps the name."""
+    return not _is_ours(entry.value), entry.dist.name if entry.dist else "", entry.name
 
 
-def _final_classes_of(module: ModuleType, kind: type[T]) -> Iterator[type[T]]:
-    for cls in vars(module).values():
-        if _is_final_recipe(cls) and cls.__module__ == module.__name__ and issubclass(cls, kind):
-            yield cls
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
-def _is_final_recipe(cls: object) -> bool:
+def _offered(entry: EntryPoint, kind: type[T]) -> tuple[list[type[T]], list[str]]:
+    """Return the classes that an entry point leads to, and what is wrong with it.
+
+    These are those that a module defines, and those that a package, or the entry point's own
+    module, hands on; but who imports a class of ours does not offer it.
+    """
+    found, problems = list[type[T]](), list[str]()
+    start = entry.value.partition("[")[0].strip()
+    places = [start]
+    while places:
+        place = places.pop(0)
+        try:
+            value = (pkgutil.resolve_name if ":" in place else importlib.import_module)(place)
+            path = getattr(value, "__path__", None)
+            for cls in _recipes(value, kind):
+                is_handed_on = path is not None or place == start
+                is_own = _is_ours(cls.__module__) == _is_ours(start)
+                if cls.__module__ == place or (is_handed_on and is_own):
+                    found.append(cls)
+            inside = [info.name for info in pkgutil.iter_modules(path or ())]
+        except (Exception, SystemExit) as error:  # whatever it does, others go on
+            problems.append(f"{place} cannot be imported ({type(error).__name__}: {error})")
+        else:
+            places += [f"{place}.{name}" for name in inside if not name.startswith("_")]
+    if not found and not problems:
+        problems.append(f"{start} has no final dataclass that is a {kind.__name__}")
+    return found, problems
+
+
+def _recipes(value: object, kind: type[T]) -> list[type[T]]:
+    """Return the final recipes that a module holds, also those that it hands on when asked."""
+    held = [value]
+    if isinstance(value, ModuleType):
+        names = dict.fromkeys([*vars(value), *getattr(value, "__all__", ())])
+        held = [getattr(value, name) for name in names]
+    return [cls for cls in held if _is_final_recipe(cls) and issubclass(cls, kind)]
+
+
+def _is_final_recipe(cls: object) -> TypeGuard[type]:
     final = isclass(cls) and vars(cls).get("__final__", False)
     return bool(final and is_dataclass(cls) and not isabstract(cls))
 
@@ -202,7 +239,8 @@ def _rebuilt(description: Any) -> Any:
 
 def _oracles() -> dict[str, Callable[..., Any]]:
     """Return what makes oracles and domains of their descriptions."""
-    own = {snake_case(cls.__name__): cls for cls in vars(oracles).values() if _is_final_recipe(cls)}
+    classes = [getattr(oracles, name) for name in dir(oracles)]
+    own = {snake_case(cls.__name__): cls for cls in classes if _is_final_recipe(cls)}
     return {**own, "box": _box, "expression_oracle": _expression_oracle}
 
 
@@ -215,10 +253,10 @@ def _expression_oracle(text: str | tuple[str, ...], domain: Box) -> ExpressionOr
 
 
 def _build(text: str, noun: str, known: Mapping[str, type[T]], kind: type[T]) -> T:
-    path, colon, call = text.partition(".py:")
-    if colon:
-        known = {c.__name__: c for c in _final_classes_of(_load_file(Path(path + ".py")), kind)}
-        text, noun = call, f"final {noun} class of {path}.py"
+    if match := _PLACE.fullmatch(text.strip()):
+        place, text = match.groups()
+        known = {cls.__name__: cls for cls in _recipes(_load(place), kind)}
+        noun = f"final {noun} class of {place}"
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -267,9 +305,18 @@ def _argument(node: ast.expr) -> object:
         ) from None
 
 
+def _load(place: str) -> ModuleType:
+    is_file = place.endswith(".py")
+    if is_file and not Path(place).is_file():
+        raise ValueError(f"there is no file {place!r}")
+    try:
+        return _load_file(Path(place)) if is_file else importlib.import_module(place)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{place!r} cannot be imported ({reason})") from error
+
+
 def _load_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ValueError(f"there is no file {str(path)!r}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{str(path)!r} is no Python file")

@@ -15,22 +15,19 @@ import numpy.typing as npt
 import torch
 from torch import Generator
 
-try:
-    from sklearn.base import BaseEstimator, RegressorMixin, clone
-    from sklearn.pipeline import Pipeline
-    from sklearn.utils import Tags, check_random_state
-    from sklearn.utils.validation import check_is_fitted, validate_data
-except ImportError as error:
-    raise ImportError(
-        'adaptsample.sklearn needs scikit-learn; install it by pip install "adaptsample[sklearn]"'
-    ) from error
-
 from adaptsample.core.dataset import Dataset
+from adaptsample.core.extras import needs_extra
 from adaptsample.core.randomness import derive_generator, draw_seed
 from adaptsample.core.shapes import Points, Values
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
+
+with needs_extra("sklearn", "adaptsample.sklearn"):
+    from sklearn.base import BaseEstimator, RegressorMixin, clone
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils import Tags, check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
 
 Array: TypeAlias = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from adaptsample import State
 from adaptsample.acquisition import CandidateStrategy
-from adaptsample.core import Points
+from adaptsample.core import Points, needs_extra
 
 
 @final
@@ -28,7 +28,7 @@ class BotorchVariance(CandidateStrategy[Any]):
         n_target: points, which fill the domain, at which the variance is to shrink.
 
     Raises:
-        ValueError: BoTorch is not installed.
+        MissingExtraError: BoTorch is not installed.
     """
 
     uses_model: ClassVar[bool] = False
@@ -47,14 +47,10 @@ class BotorchVariance(CandidateStrategy[Any]):
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # at its import too
-            try:
+            with needs_extra("botorch", "botorch_variance"):
                 from botorch.acquisition.active_learning import (  # noqa: PLC0415
                     qNegIntegratedPosteriorVariance,
                 )
-            except ImportError as error:
-                raise ValueError(
-                    "botorch_variance needs BoTorch: pip install 'adaptsample[botorch]'"
-                ) from error
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
             standard = (state.data.y - state.data.y.mean(dim=0)) / state.spread
             process = _fitted(unit(state.data.x), standard)
@@ -75,10 +71,11 @@ class BotorchVariance(CandidateStrategy[Any]):
 
 def _fitted(x: Points, standard: Float[Tensor, "n k"]) -> Any:
     """Return a fitted process; where the fit fails, one with the parameters it began with."""
-    from botorch.exceptions.errors import ModelFittingError  # noqa: PLC0415
-    from botorch.fit import fit_gpytorch_mll  # noqa: PLC0415
-    from botorch.models import SingleTaskGP  # noqa: PLC0415
-    from gpytorch.mlls import ExactMarginalLogLikelihood  # noqa: PLC0415
+    with needs_extra("botorch", "botorch_variance"):
+        from botorch.exceptions.errors import ModelFittingError  # noqa: PLC0415
+        from botorch.fit import fit_gpytorch_mll  # noqa: PLC0415
+        from botorch.models import SingleTaskGP  # noqa: PLC0415
+        from gpytorch.mlls import ExactMarginalLogLikelihood  # noqa: PLC0415
 
     process = SingleTaskGP(x, standard, outcome_transform=None)
     try:

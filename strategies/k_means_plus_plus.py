@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from adaptsample.acquisition import DistancesToOne, FeatureStrategy, nearest
+from adaptsample.acquisition import DistancesToOne, FeatureStrategy, Rows, nearest
 
 
 @final
@@ -18,15 +18,9 @@ class KMeansPlusPlus(FeatureStrategy[Any]):
     Cost: candidates x (points known + points asked) x features.
     """
 
-    def choose_rows(
-        self,
-        new: Float[Tensor, "c f"],
-        known: Float[Tensor, "t f"],
-        n: int,
-        *,
-        generator: Generator,
-    ) -> Int64[Tensor, " n"]:
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Int64[Tensor, " n"]:
         """Return the candidates in the order in which they are drawn."""
+        new, known = rows.new, rows.known
         away, chosen = DistancesToOne(new), list[int]()
         distance = nearest(new, known)[0] if len(known) else torch.ones_like(away.squares)
         free = torch.ones(len(new), dtype=torch.bool)

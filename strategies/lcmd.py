@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from adaptsample.acquisition import DistancesToOne, FeatureStrategy, nearest
+from adaptsample.acquisition import DistancesToOne, FeatureStrategy, Rows, nearest
 
 
 @final
@@ -21,20 +21,13 @@ class LCMD(FeatureStrategy[Any]):
     Cost: candidates x (points known + points asked) x features.
     """
 
-    def choose_rows(
-        self,
-        new: Float[Tensor, "c f"],
-        known: Float[Tensor, "t f"],
-        n: int,
-        *,
-        generator: Generator,
-    ) -> Int64[Tensor, " n"]:
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Int64[Tensor, " n"]:
         """Return the candidates in the order in which they are chosen."""
         del generator
-        known = torch.unique(known, dim=0)  # between copies, rounding would split a cluster
-        away = DistancesToOne(new)
-        distance, centre = nearest(new, known)
-        free, chosen = torch.ones(len(new), dtype=torch.bool), []
+        known = torch.unique(rows.known, dim=0)  # between copies, rounding would split a cluster
+        away = DistancesToOne(rows.new)
+        distance, centre = nearest(rows.new, known)
+        free, chosen = torch.ones(len(rows.new), dtype=torch.bool), []
         for i in range(n):
             if len(known) + i == 0:
                 score = away.squares

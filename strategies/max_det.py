@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, final
 
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Generator, Tensor
 
-from adaptsample.acquisition import FeatureStrategy, LinearPosterior
+from adaptsample.acquisition import FeatureStrategy, LinearPosterior, Rows
 
 
 @final
@@ -24,15 +24,8 @@ class MaxDet(FeatureStrategy[Any]):
 
     noise: float = 1e-3
 
-    def choose_rows(
-        self,
-        new: Float[Tensor, "c f"],
-        known: Float[Tensor, "t f"],
-        n: int,
-        *,
-        generator: Generator,
-    ) -> Int64[Tensor, " n"]:
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Int64[Tensor, " n"]:
         """Return the candidates in the order in which they are chosen."""
         del generator
-        posterior = LinearPosterior(new, known, noise=self.noise)
+        posterior = LinearPosterior(rows.new, rows.known, noise=self.noise)
         return posterior.greedy(n, by="variance")

@@ -12,6 +12,8 @@ TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
 UNRUN = {
     "architecture.md": ["", "python"],  # the flow of data, and the loop in short
     "quickstart.md": ["sh"],  # the installation
+    "simulators.md": ["python", "sh", "sh", "sh", "sh", "python", "sh"],  # see test_readme.py
+    "strategies.md": ["sh", "sh", "sh"],  # likewise
 }
 
 

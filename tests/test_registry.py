@@ -1,9 +1,11 @@
 import json
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from adaptsample import Box
+from adaptsample import Box, registry
 from adaptsample.acquisition import (
     Bounded,
     DropLowest,
@@ -13,7 +15,7 @@ from adaptsample.acquisition import (
     SoftmaxDraw,
     WorthIt,
 )
-from adaptsample.errors import UnknownNameError
+from adaptsample.errors import PluginWarning, UnknownNameError
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import (
     describe,
@@ -42,7 +44,16 @@ def test_what_ships_is_found() -> None:
     assert {"random", "sobol", "latin_hypercube", "softmax", "swap", "topk", "gradient"} <= set(
         strategies()
     )
-    assert "mlp" in surrogates()
+    assert [*surrogates()] == [
+        "auto",
+        "committee",
+        "crease",
+        "formula",
+        "gaussian_process",
+        "jump",
+        "mlp",
+        "polynomial",
+    ]
 
 
 def test_a_name_alone_has_the_defaults() -> None:
@@ -97,6 +108,9 @@ def test_description_is_plain_and_complete() -> None:
         ("", "no strategy"),
         ("topk(", "no strategy"),
         ("no/such/file.py:Mine", "no file"),
+        ("no_such_package.own:Mine", "'no_such_package.own' cannot be imported"),
+        ("adaptsample.strategies.topk:Topq", "did you mean Topk"),
+        ("adaptsample.strategies.topk:Topk(n_candidates=0)", "at least 1"),
     ],
 )
 def test_wrong_text_gets_a_clear_error(text: str, message: str) -> None:
@@ -131,6 +145,167 @@ def test_a_strategy_in_a_file_is_found_by_path(tmp_path: Path) -> None:
     assert make_strategy(f"{path}:Centre(shift=0.5)").shift == 0.5
     with pytest.raises(UnknownNameError, match="Centre"):
         make_strategy(f"{path}:Center")
+
+
+def test_a_file_that_breaks_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_package")
+    with pytest.raises(ValueError, match=r"broken\.py' cannot be imported.*no_such_package"):
+        make_strategy(f"{tmp_path}/broken.py:Mine")
+
+
+CENTRE = MINE.replace("Centre", "{}")
+FITS = """
+from dataclasses import dataclass
+from typing import final
+
+@final
+@dataclass(frozen=True)
+class {}:
+    def fit(self, data, *, generator, start=None):
+        return start
+"""
+Installs = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installs]:
+    """Return what installs a distribution of somebody's, until the test ends."""
+    before = {*sys.modules}
+
+    def install(
+        entry: str, files: dict[str, str], group: str = "strategies", name: str = "theirs"
+    ) -> None:
+        folder = tmp_path / name
+        meta = {
+            "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 3.2\n",
+            "entry_points.txt": f"[adaptsample.{group}]\nown = {entry}\n",
+        }
+        for place, text in {
+            **files,
+            **{f"{name}-3.2.dist-info/{k}": v for k, v in meta.items()},
+        }.items():
+            path = folder / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        monkeypatch.syspath_prepend(folder)
+        registry._registered.cache_clear()
+
+    yield install
+    registry._registered.cache_clear()
+    for module in {*sys.modules} - before:
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "reason"),
+    [
+        ("pack", "raise RuntimeError('bad day')", "RuntimeError: bad day"),
+        ("pack", "raise SystemExit(3)", "SystemExit: 3"),
+        ("pack", "def", "SyntaxError"),
+        ("pack", "import no_such_package", "No module named 'no_such_package'"),
+        ("pack.no_such_module", "", "No module named 'pack.no_such_module'"),
+        ("pack:Missing", "", "no attribute 'Missing'"),
+        ("a-b c", "", "a-b c"),
+        ("pack", "x = 1", "pack has no final dataclass that is a Strategy"),
+        ("pack:x", "x = 1", "pack:x has no final dataclass that is a Strategy"),
+        ("pack", "from adaptsample.strategies.topk import Topk", "pack has no final dataclass"),
+    ],
+)
+def test_a_broken_plugin_is_one_warning_and_stops_nobody(
+    install: Installs, entry: str, text: str, reason: str
+) -> None:
+    shipped = {*strategies()}
+    install(entry, {"pack/__init__.py": text})
+    with pytest.warns(PluginWarning) as caught:
+        assert make_strategy("topk") == strategies()["topk"]()
+    (warning,) = caught
+    assert str(warning.message).startswith("plug-in 'own' of theirs 3.2: ")
+    assert reason in str(warning.message)
+    assert {*strategies()} == shipped
+
+
+def test_a_broken_module_leaves_the_rest_of_its_package(install: Installs) -> None:
+    files = {"__init__": "", "a": "1 / 0", "b": CENTRE.format("Fine"), "_c": "1 / 0"}
+    install("pack", {f"pack/{name}.py": text for name, text in files.items()})
+    with pytest.warns(PluginWarning, match=r"3\.2: pack\.a cannot .*division by zero\)$"):
+        assert type(make_strategy("fine(shift=0.5)")).__module__ == "pack.b"
+
+
+LAZY = """
+__all__ = ["Mine"]
+def __getattr__(name):
+    if name != "Mine":
+        raise AttributeError(name)
+    from pack._own import Mine
+    return Mine
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "handed_on"),
+    [
+        ("pack", "pack/_own.py", {"pack/__init__.py": "from ._own import Mine"}),
+        ("pack", "core_pack.py", {"pack/__init__.py": "from core_pack import Mine"}),
+        ("pack", "pack/_own.py", {"pack/__init__.py": LAZY}),
+        ("pack.open", "pack/a/_own.py", {"pack/open.py": "from pack.a._own import Mine"}),
+        ("pack", "pack/deep/a.py", {"pack/__init__.py": "", "pack/deep/__init__.py": ""}),
+        ("alone", "alone.py", {}),
+        ("alone:Mine", "alone.py", {}),
+    ],
+)
+def test_what_a_plugin_hands_on_is_found(
+    install: Installs, entry: str, place: str, handed_on: dict[str, str]
+) -> None:
+    install(entry, {place: CENTRE.format("Mine"), **handed_on})
+    assert strategies()["mine"].__name__ == "Mine"
+
+
+def test_an_entry_point_of_one_class_offers_no_other(install: Installs) -> None:
+    install("alone:Mine", {"alone.py": CENTRE.format("Mine") + CENTRE.format("Other")})
+    assert "mine" in strategies()
+    assert "other" not in strategies()
+
+
+def test_what_a_plugin_only_uses_is_not_offered(install: Installs) -> None:
+    pytest.importorskip("sklearn")
+    imports = "from adaptsample.sklearn import SklearnRegressor\nfrom ._used import Used\n"
+    files = {"__init__": "", "own": imports + FITS.format("Mine"), "_used": FITS.format("Used")}
+    install("pack", {f"pack/{name}.py": text for name, text in files.items()}, "surrogates")
+    assert "mine" in surrogates()
+    assert not {"sklearn_regressor", "used"} & {*surrogates()}
+
+
+def test_a_name_that_is_taken_stays_with_who_came_first(install: Installs) -> None:
+    ours = strategies()["topk"]
+    text = CENTRE.format("Topk") + CENTRE.format("Mine")
+    install("pack", {"pack/__init__.py": text})
+    both = r"pack\.Topk has the name of adaptsample\.strategies\.topk\.Topk, which stays"
+    with pytest.warns(PluginWarning, match=both):
+        assert strategies()["topk"] is ours
+    assert "mine" in strategies()
+    install("another", {"another.py": CENTRE.format("Mine")}, name="zeta")
+    with pytest.warns(PluginWarning) as caught:
+        assert strategies()["mine"].__module__ == "pack"
+    assert [str(w.message).split(":")[0] for w in caught] == [
+        "plug-in 'own' of theirs 3.2",
+        "plug-in 'own' of zeta 3.2",
+    ]
+
+
+def test_a_class_in_an_importable_module_is_found_by_its_place(install: Installs) -> None:
+    files = {"pack/__init__.py": "from .own import Mine", "pack/own.py": CENTRE.format("Mine")}
+    install("pack", files)
+    for place in ("pack", "pack.own"):
+        strategy = make_strategy(f" {place}:Mine(0.5, filling=0.25)")
+        assert (type(strategy).__module__, strategy.shift, strategy.filling) == (
+            "pack.own",
+            0.5,
+            0.25,
+        )
+    with pytest.raises(UnknownNameError, match=r"class of pack\.own 'Mina'; did you mean Mine"):
+        make_strategy("pack.own:Mina")
+    with pytest.raises(ValueError, match=r"no surrogate|final surrogate class"):
+        make_surrogate("pack.own:Mine")
 
 
 @pytest.mark.parametrize(

@@ -28,5 +28,6 @@ from .state import State as State
 from .strategy import CandidateStrategy as CandidateStrategy
 from .strategy import FeatureStrategy as FeatureStrategy
 from .strategy import PoolStrategy as PoolStrategy
+from .strategy import Rows as Rows
 from .strategy import SearchStrategy as SearchStrategy
 from .strategy import Strategy as Strategy

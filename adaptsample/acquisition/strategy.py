@@ -167,34 +167,33 @@ class PoolStrategy(CandidateStrategy[M]):
         return self.selection.select(score, n, candidates=candidates, generator=generator)
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The features of points, a row for each, scaled so that known ones have a mean square of 1.
+
+    Args:
+        new: of the candidates (c, f).
+        known: of points that are evaluated, pending or failed (t, f).
+    """
+
+    new: Float[Tensor, "c f"]
+    known: Float[Tensor, "t f"]
+
+
 @dataclass(frozen=True)
 class FeatureStrategy(CandidateStrategy[M]):
     """Chooses candidates by their features alone; subclasses write ``choose_rows``.
 
     Args:
-        features: what is seen in a point; scaled so that points that are taken have a mean square
-            of 1.
+        features: what is seen in a point.
     """
 
     features: FeatureMap = Sketched()
 
     @abstractmethod
-    def choose_rows(
-        self,
-        new: Float[Tensor, "c f"],
-        known: Float[Tensor, "t f"],
-        n: int,
-        *,
-        generator: Generator,
-    ) -> Int64[Tensor, " n"]:
-        """Return the positions of n different candidates.
-
-        Args:
-            new: features of the candidates, at least n.
-            known: features of the points that are taken.
-            n: how many.
-            generator: the only source of randomness.
-        """
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Int64[Tensor, " n"]:
+        """Return the positions of n different candidates; there are at least n."""
 
     @final
     def choose(
@@ -202,11 +201,11 @@ class FeatureStrategy(CandidateStrategy[M]):
     ) -> Int64[Tensor, " m"]:
         """Compute features and choose."""
         taken = state.taken
-        rows = self.features(torch.cat([x, taken]), state).nan_to_num()
-        scale = rows[len(x) :].square().sum(dim=1).mean().sqrt()
+        seen = self.features(torch.cat([x, taken]), state).nan_to_num()
+        scale = seen[len(x) :].square().sum(dim=1).mean().sqrt()
         scale = torch.where(scale > 1e-150, scale, 1.0)  # nothing is seen in what is taken
-        new, known = torch.split(rows / scale, [len(x), len(taken)])
-        return self.choose_rows(new, known, n, generator=generator)
+        new, known = torch.split(seen / scale, [len(x), len(taken)])
+        return self.choose_rows(Rows(new, known), n, generator=generator)
 
 
 @dataclass(frozen=True)

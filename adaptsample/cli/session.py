@@ -20,10 +20,12 @@ import numpy as np
 from adaptsample.core.domain import Box
 from adaptsample.core.text import check_file_name, printable
 from adaptsample.errors import LedgerBusyError, LedgerError
-from adaptsample.evaluation.asking import Evaluation, Status
+from adaptsample.evaluation.evaluation import Evaluation, Status
 from adaptsample.loop.sampler import Sampler
+from adaptsample.loop.specification import Specification
 from adaptsample.oracles.command import request_line
-from adaptsample.record.ledger import Ledger, Recorded, read
+from adaptsample.record.ledger import Ledger
+from adaptsample.record.run_file import Recorded, read
 
 _LONGEST_LINE = 1 << 24
 _LONGEST_REASON = 1000
@@ -52,10 +54,16 @@ def create(
     *,
     surrogate: str,
     strategy: str,
-    seed: int,
-    n_initial: int | None,
+    **settings: Any,
 ) -> None:
     """Start a run file.
+
+    Args:
+        path: of it.
+        bounds: of the variables, by name.
+        surrogate: text of the recipe.
+        strategy: text of the recipe.
+        settings: others of the specification.
 
     Raises:
         ValueError: a name, a bound or a recipe that cannot be used.
@@ -64,10 +72,8 @@ def create(
     check_file_name(path.name)
     if path.suffix == ".lock":
         raise ValueError(f"{path} would be its own lock file; choose another ending, as .jsonl")
-    sampler = Sampler(
-        Box(bounds), surrogate=surrogate, strategy=strategy, seed=seed, n_initial=n_initial
-    )
-    as_written = {"surrogate": surrogate, "strategy": strategy}
+    as_written: dict[str, Any] = {"surrogate": surrogate, "strategy": strategy}
+    specification = Specification(Box(bounds), **as_written, **settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))  # it is ours
@@ -75,7 +81,7 @@ def create(
         if path.exists():
             raise LedgerError(f"{path} is there already; choose another name") from None
         raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-    Ledger.create(path, {**sampler.spec.to_record(), "as_written": as_written}).close()
+    Ledger.create(path, {**specification.to_record(), "as_written": as_written}).close()
 
 
 def open_file(path: Path) -> Recorded:
@@ -86,8 +92,7 @@ def open_file(path: Path) -> Recorded:
     """
     if not path.exists():
         raise LedgerError(
-            f"there is no run file {path}; `python -m adaptsample create {path} --bound ...` "
-            "starts one"
+            f"there is no run file {path}; `adaptsample create {path} --bound ...` starts one"
         )
     return read(path)
 

@@ -8,21 +8,14 @@ from hashlib import blake2b
 from itertools import pairwise
 from math import inf, isinf, log
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 
+from adaptsample.comparison.measures import Measure
 from adaptsample.comparison.repeat import MALFORMED, labels_of
 from adaptsample.errors import LedgerError
-from adaptsample.record.ledger import Recorded, read
-
-Measure: TypeAlias = Literal["mae", "rmse", "max"]
-
-ERROR_NAMES: Mapping[Measure, str] = {
-    "mae": "grid MAE",
-    "rmse": "grid RMSE",
-    "max": "largest grid error",
-}
+from adaptsample.record.run_file import Recorded, read
 
 SMALLEST_ERROR = 1e-16
 """What an error of 0 is drawn as: below rounding nothing can be told apart on a log axis."""

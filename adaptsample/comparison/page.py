@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import final
 
 from adaptsample.comparison.caveats import doubts
-from adaptsample.comparison.curves import ERROR_NAMES, Measure
-from adaptsample.comparison.plots.animation import Format, animate_run
+from adaptsample.comparison.measures import ERROR_NAMES, Measure
+from adaptsample.comparison.plots.animation import animate_run
+from adaptsample.comparison.plots.formats import Format
 from adaptsample.comparison.plots.rivals import plot_curves, plot_points, plot_profiles, plot_ranks
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.comparison.summaries import (
@@ -20,7 +21,7 @@ from adaptsample.comparison.summaries import (
 from adaptsample.comparison.tables import Table
 from adaptsample.core.provenance import commit, versions
 from adaptsample.core.text import file_name
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 _EXPLAINED = """\
 Errors are {measure} against exact values on the reference set, at equal evaluations; those below

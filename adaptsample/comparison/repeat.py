@@ -8,9 +8,10 @@ from functools import cache
 from typing import Any, Literal
 
 from adaptsample.core.domain import parse_bounds
+from adaptsample.core.files import Record
 from adaptsample.core.text import file_name
 from adaptsample.oracles.problems import PROBLEMS
-from adaptsample.record.ledger import Record, Recorded
+from adaptsample.record.run_file import Recorded
 from adaptsample.registry import describe, label, make_strategy, make_surrogate, rebuild
 
 MALFORMED = (
@@ -34,7 +35,7 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 def command_of(recorded: Recorded) -> str | None:
-    """Return the ``run_strategy.py`` command that makes the same run again, quoted for a shell.
+    """Return the ``adaptsample run`` command that makes the same run again, quoted for a shell.
 
     None if the specification does not say enough: an oracle that is a Python function or a table,
     or a recipe that is registered nowhere. How many workers evaluated is not recorded, nor where
@@ -51,7 +52,7 @@ def command_of(recorded: Recorded) -> str | None:
         for part in ([f"--{name}={value}"] if value.startswith("-") else [f"--{name}", value])
     ]
     words += ["--asynchronous"] if recorded.spec.get("asynchronous") else []
-    return shlex.join(["python", "scripts/run_strategy.py", *words])
+    return shlex.join(["adaptsample", "run", *words])
 
 
 def labels_of(recorded: Recorded) -> tuple[str, str]:

@@ -16,11 +16,14 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import binomtest, bootstrap, friedmanchisquare, quantile_test, t, wilcoxon
 
 from adaptsample.comparison.curves import Curve
+from adaptsample.core.extras import needs_extra
+
+with needs_extra("compare", "a comparison"):
+    import pandas as pd
+    from scikit_posthocs import posthoc_nemenyi_friedman
 
 Array = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import rich.table
 
 from adaptsample.comparison.repeat import MALFORMED
 from adaptsample.errors import LedgerError
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 _log = logging.getLogger(__name__)
 

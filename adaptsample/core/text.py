@@ -1,7 +1,9 @@
-"""Names and texts that come from elsewhere: made safe for files and terminals, or refused."""
+"""Names and texts: made safe for files and terminals or refused, near ones found."""
 
+import difflib
 import hashlib
 import re
+from collections.abc import Iterable
 
 _LONGEST = 60
 _LONGEST_GIVEN = 200  # file systems allow 255 bytes
@@ -52,3 +54,17 @@ def printable(text: str, longest: int) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return the part of an error message that names the nearest known names, or all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(known)}"
+
+
+def snake_case(name: str) -> str:
+    """Return a class name in snake_case: MaxStd -> max_std, MLP -> mlp."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -10,7 +10,7 @@ determine the parameters, and others fit as well. At a saddle some are negative.
 """
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.surrogates.mlp import CalibratedMLPModel, MLPModel
+from adaptsample.surrogates.mlp import NetworkModel
 from adaptsample.training.network import split
 
 
@@ -69,7 +69,7 @@ class Curvature:
         return int((self.eigenvalues > threshold * self.eigenvalues.abs().max()).sum())
 
 
-def curvature(model: MLPModel | CalibratedMLPModel, data: Dataset) -> Curvature:
+def curvature(model: NetworkModel[Any], data: Dataset) -> Curvature:
     """Return the derivatives of the sum of squares of a fitted network.
 
     Gradients in the data are left aside, and so is a prior. Memory and time grow as the square of

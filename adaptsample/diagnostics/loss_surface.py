@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from adaptsample.training.gradient_descent.trainer import GradientDescent
+from adaptsample.training import GradientDescent
 from adaptsample.training.losses import Samples
 
 
@@ -91,7 +91,7 @@ def descent_path(
     step = replace(training, steps=1, continued_steps=1)
     path, state = [theta], None
     for _ in range(training.steps):
-        trained = step.train(
+        (trained,) = step.train(
             path[-1], widths, activation, samples, generator=generator, state=state
         )
         path.append(trained.theta)

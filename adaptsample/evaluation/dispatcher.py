@@ -18,7 +18,8 @@ from concurrent.futures import (
 from typing import TypeAlias, final
 
 from adaptsample.errors import ExecutorError, OverdueError, WorkerLostError
-from adaptsample.evaluation.asking import Evaluation, Question, Status, answer, text_of
+from adaptsample.evaluation.asking import answer, text_of
+from adaptsample.evaluation.evaluation import Evaluation, Question, Status
 from adaptsample.evaluation.spool import Spool, work
 from adaptsample.evaluation.workers import Processes, call_within
 from adaptsample.oracles import Oracle, SupportsExact
@@ -30,7 +31,7 @@ Answered: TypeAlias = tuple[Question, Evaluation]
 
 
 @final
-class Desk:
+class Dispatcher:
     """Has questions answered.
 
     An oracle that is its own exact version costs nothing, so it is asked all at once. Any other is
@@ -113,7 +114,7 @@ class Desk:
             self.spool.close()
 
     def kill(self) -> None:
-        """End what is being answered, where this desk has the say."""
+        """End what is being answered, where this dispatcher has the say."""
         self.withdraw()
         if isinstance(self._executor, Processes):
             self._executor.kill()

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
+from adaptsample.core.extras import needs_extra
 from adaptsample.evaluation.workers import Processes
 
 Kind: TypeAlias = Literal["processes", "threads", "dask"]
@@ -43,10 +43,8 @@ def open_executor(
 
 
 def _dask(stack: ExitStack, n_workers: int, scheduler: str | None) -> Executor:
-    try:
-        distributed: Any = import_module("distributed")  # optional, and slow to import
-    except ImportError:
-        raise ValueError("Dask is not installed: pip install 'adaptsample[dask]'") from None
+    with needs_extra("dask", "the executor dask"):
+        import distributed  # noqa: PLC0415  # optional, and slow to import
     if scheduler is None:
         cluster = distributed.LocalCluster(
             n_workers=n_workers, threads_per_worker=1, dashboard_address=None

@@ -5,9 +5,7 @@ be dead by then. It holds a lock of the operating system while it evaluates. A r
 same question again, waits for that lock, and finds the result instead of paying for it.
 """
 
-import fcntl
 import os
-import socket
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,11 +14,13 @@ from typing import final
 
 import torch
 
+from adaptsample.core import locks
+from adaptsample.core.files import decode, encode, write_file
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Evaluation, Question, Status, answer, text_of
+from adaptsample.evaluation.asking import answer, text_of
+from adaptsample.evaluation.evaluation import Evaluation, Question, Status
 from adaptsample.evaluation.workers import StoppedError
 from adaptsample.oracles import Oracle
-from adaptsample.record.ledger import decode, encode, write_file
 
 
 @final
@@ -57,14 +57,15 @@ class Spool:
             LedgerError: a worker of the old run is still evaluating.
         """
         for path in self.folder.glob("*.lock"):
-            with path.open("rb") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise LedgerError(
-                        f"{path.read_text()} still evaluates for the run that was here; "
-                        "wait for it or stop it"
-                    ) from None
+            try:
+                os.close(locks.take(path))
+            except BlockingIOError:
+                raise LedgerError(
+                    f"{locks.holder(path)} still evaluates for the run that was here; "
+                    "wait for it or stop it"
+                ) from None
+            except OSError:  # a file system without locks
+                continue
         for path in self.folder.glob("*"):
             path.unlink(missing_ok=True)
         self.close()
@@ -100,15 +101,11 @@ class Spool:
     def claim(self, question: Question) -> Iterator[None]:
         """Wait until nobody else evaluates the question, and hold others off."""
         try:
-            lock = os.open(self.folder / f"{_name(question)}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError:
+            lock = locks.take(self.folder / f"{_name(question)}.lock", wait=True)
+        except OSError:  # no such folder, or a file system without locks
             yield
             return
         try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            os.ftruncate(lock, 0)
-            os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
             yield
         finally:
             os.close(lock)

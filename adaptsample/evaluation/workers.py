@@ -1,13 +1,15 @@
-"""Processes that evaluate, each with a process group of its own.
+"""Processes that evaluate, each of which can be ended with all that it has started.
 
-A worker answers one call at a time. It can be killed with all that it has started, at a timeout,
-and nobody else's work is touched; when it dies by itself, the one call that it was answering is
-known. A worker outlives the process that started it until its call is finished.
+A worker answers one call at a time. It can be killed at a timeout, and nobody else's work is
+touched; when it dies by itself, the one call that it was answering is known. A worker outlives the
+process that started it until its call is finished.
 
 Workers are new interpreters, never forks: forking a process in which torch runs threads can hang.
-Calls travel by cloudpickle, so that functions of a script need no importable module.
+Calls travel by cloudpickle, so that functions of a script need no importable module, through the
+worker's standard input and output: every system has these, and they end when their owner ends.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -18,25 +20,32 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from math import inf
-from multiprocessing.connection import Connection, Pipe
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, final
+from typing import IO, Any, TypeVar, cast, final
 
 import cloudpickle
 
+from adaptsample.core.files import write_all
+from adaptsample.core.processes import Tree, start
 from adaptsample.errors import OverdueError, WorkerLostError
 
 T = TypeVar("T")
-_Connection: TypeAlias = "Connection[Any, Any]"
-_GRACE = 3.0  # seconds between asking a process group to end and ending it
+_GRACE = 3.0  # seconds between asking a worker to end and ending it
 _GLANCE = 0.2  # seconds between two looks at whether a silent worker is alive
-_START = (
-    "import sys; from multiprocessing.connection import Connection;"
-    "connection = Connection(int(sys.argv[1])); sys.path[:] = connection.recv();"
-    "from adaptsample.evaluation.workers import serve; serve(connection)"
-)
+_READY = b"a worker of adaptsample is ready\n"
+_START = """
+import json, os, sys
+requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)  # what an oracle prints is no result of ours
+sys.stdout = sys.stderr
+with open(os.devnull) as nothing:
+    os.dup2(nothing.fileno(), 0)
+sys.path[:] = json.loads(requests.readline())
+from adaptsample.evaluation.workers import serve
+serve(requests, answers)
+"""
 
 
 class StoppedError(BaseException):
@@ -48,8 +57,7 @@ class Worker:
     """One process, started with its first call and again after it died."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: _Connection | None = None
+        self._line: _Line | None = None
 
     def call(self, function: Callable[..., T], *arguments: Any, timeout: float | None = None) -> T:
         """Call a function in the worker and return what it returns.
@@ -61,64 +69,98 @@ class Worker:
         """
         message = cloudpickle.dumps((timeout, function, arguments))
         try:
-            process, connection = self._running()
-            connection.send_bytes(message)
-            _receive(process, connection, None)  # once it has imported what the call needs
-            ok, result = cloudpickle.loads(_receive(process, connection, timeout))
+            line = self._running()
+            line.send(message)
+            line.receive(None)  # once it has imported what the call needs
+            ok, result = cloudpickle.loads(line.receive(timeout))
         except OverdueError:
             self.kill()
             raise
-        except (EOFError, ConnectionError, OSError):
+        except (EOFError, OSError):
             raise WorkerLostError(f"the worker died, {self._bury()}") from None
         if not ok:
             raise RuntimeError(result)
         return result  # type: ignore[no-any-return]
 
     def kill(self) -> None:
-        """End the process with its group, politely at first."""
-        process = self._process
-        if process is not None and process.poll() is None:
-            _signal(process.pid, signal.SIGTERM)
+        """End the process with all that it has started, politely at first."""
+        if self._line is not None and self._line.process.poll() is None:
+            self._line.tree.terminate()
             with suppress(subprocess.TimeoutExpired):
-                process.wait(_GRACE)
+                self._line.process.wait(_GRACE)
         self._bury()
 
     def close(self) -> None:
         """Let the process end; it must be idle."""
-        if self._connection is not None and self._process is not None:
-            self._connection.close()  # which it takes for the end
+        if self._line is not None:
+            self._line.hang_up()  # which it takes for the end
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_GRACE)
+                self._line.process.wait(_GRACE)
             self._bury()
 
-    def _running(self) -> tuple["subprocess.Popen[bytes]", _Connection]:
-        if self._process is not None and self._process.poll() is not None:
+    def _running(self) -> "_Line":
+        if self._line is not None and self._line.process.poll() is not None:
             self._bury()  # it died while it was idle, which is nobody's fault
-        if self._process is None or self._connection is None:
-            here, there = Pipe()
-            with there:
-                self._process = subprocess.Popen(  # noqa: S603  # our own code, no shell
-                    [sys.executable, "-c", _START, str(there.fileno())],
-                    pass_fds=[there.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=2,  # what an oracle prints is no result of ours
-                    start_new_session=True,
-                )
-            self._connection = here
-            here.send(sys.path)
-            _receive(self._process, here, None)  # the time to start is not the call's
-        return self._process, self._connection
+        if self._line is None:
+            self._line = _Line()
+            self._line.open()  # the time to start is not the call's
+        return self._line
 
     def _bury(self) -> str:
-        """Kill what is left of the group; return how its first process ended."""
-        process, connection = self._process, self._connection
-        self._process = self._connection = None
-        if process is None or connection is None:
+        """Kill what is left of the worker; return how its process ended."""
+        line, self._line = self._line, None
+        if line is None:
             return "killed"
-        _signal(process.pid, signal.SIGKILL)
-        connection.close()
-        status = process.wait()
+        line.tree.kill()
+        line.hang_up()
+        status = line.process.wait()
         return f"by signal {-status}" if status < 0 else f"exit status {status}"
+
+
+@final
+class _Line:
+    """A worker's process, and the messages to it and from it."""
+
+    def __init__(self) -> None:
+        self.process = start(
+            [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self.tree = Tree(self.process.pid)
+        self._requests = cast(IO[bytes], self.process.stdin)
+        self._answers: SimpleQueue[bytes | None] = SimpleQueue()
+        # a thread, for a pipe cannot be waited for on all systems; also one that never ends, as
+        # something that the worker has left behind may hold it open
+        line = self.process.stdout, self._answers
+        threading.Thread(target=_listen, args=line, daemon=True).start()
+
+    def open(self) -> None:
+        """Wait until the worker is ready."""
+        write_all(self._requests.fileno(), json.dumps(sys.path, default=str).encode() + b"\n")
+        self.receive(None)
+
+    def send(self, message: bytes) -> None:
+        _send(self._requests, message)
+
+    def receive(self, timeout: float | None) -> bytes:
+        """Wait for a message, also where something that the process left behind holds the line."""
+        give_up = inf if timeout is None else monotonic() + timeout
+        while True:
+            ended = self.process.poll() is not None
+            try:
+                message = self._answers.get(timeout=min(_GLANCE, max(give_up - monotonic(), 0.0)))
+            except Empty:
+                if monotonic() >= give_up:
+                    raise OverdueError(f"no answer within {timeout:g} s") from None
+                if ended:
+                    raise EOFError from None
+            else:
+                if message is None:
+                    raise EOFError
+                return message
+
+    def hang_up(self) -> None:
+        with suppress(OSError):  # what was not sent yet cannot be sent any more
+            self._requests.close()
 
 
 @final
@@ -196,8 +238,8 @@ def call_within(timeout: float, function: Callable[..., T], *arguments: Any) -> 
         worker.kill()
 
 
-def serve(connection: _Connection) -> None:
-    """Be a worker: answer calls until the connection ends, or the process is asked to stop."""
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
+    """Be a worker: answer calls until nobody asks any more, or the process is asked to stop."""
     stopping = False
 
     def stop(*_: object) -> None:
@@ -207,21 +249,23 @@ def serve(connection: _Connection) -> None:
 
     try:
         signal.signal(signal.SIGTERM, stop)
-        connection.send_bytes(b"ready")
-        while not stopping:
-            connection.send_bytes(_answer(connection.recv_bytes(), connection))
-    except (EOFError, OSError, StoppedError):  # whoever asked is gone; what was found is on disk
+        # what the start of Python printed stands before it
+        write_all(answers.fileno(), b"\n" + _READY)
+        _send(answers, b"")
+        while not stopping and (request := _receive(requests)) is not None:
+            _send(answers, _answer(request, answers))
+    except (OSError, StoppedError):  # whoever asked is gone; what was found is on disk
         return
 
 
-def _answer(message: bytes, connection: _Connection) -> bytes:
+def _answer(message: bytes, answers: IO[bytes]) -> bytes:
     try:
         try:
             timeout, function, arguments = cloudpickle.loads(message)
         finally:
-            connection.send_bytes(b"begun")
+            _send(answers, b"")  # it has begun
         # in case that nobody else is there any more to end it
-        watch = threading.Timer((timeout or 0.0) + _GRACE, _end_own_group)
+        watch = threading.Timer((timeout or 0.0) + _GRACE, _end_oneself)
         if timeout is not None:
             watch.start()
         try:
@@ -233,25 +277,31 @@ def _answer(message: bytes, connection: _Connection) -> bytes:
         return bytes(cloudpickle.dumps((False, f"{type(error).__name__}: {error}")))
 
 
-def _end_own_group() -> None:
-    _signal(os.getpid(), signal.SIGTERM)
+def _end_oneself() -> None:
+    tree = Tree(os.getpid())
+    tree.terminate()
     sleep(_GRACE)
-    _signal(os.getpid(), signal.SIGKILL)
+    tree.kill()
 
 
-def _receive(
-    process: "subprocess.Popen[bytes]", connection: _Connection, timeout: float | None
-) -> bytes:
-    """Wait for a message, also where something that the process left behind holds the line."""
-    give_up = inf if timeout is None else monotonic() + timeout
-    while not connection.poll(min(_GLANCE, max(give_up - monotonic(), 0.0))):
-        if monotonic() >= give_up:
-            raise OverdueError(f"no answer within {timeout:g} s")
-        if process.poll() is not None and not connection.poll():
-            raise EOFError
-    return connection.recv_bytes()
+def _listen(answers: IO[bytes], queue: "SimpleQueue[bytes | None]") -> None:
+    """Put a worker's messages into a queue, and None at their end."""
+    with answers:
+        while answers.readline() not in (_READY, b""):
+            pass
+        while (message := _receive(answers)) is not None:
+            queue.put(message)
+    queue.put(None)
 
 
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # nobody is left
-        os.killpg(group, number)
+def _send(line: IO[bytes], message: bytes) -> None:
+    write_all(line.fileno(), len(message).to_bytes(8, "big") + message)
+
+
+def _receive(line: IO[bytes]) -> bytes | None:
+    """Return the next message; None if there is none, or not all of it."""
+    length = line.read(8)
+    if len(length) < 8:
+        return None
+    message = line.read(size := int.from_bytes(length, "big"))
+    return message if len(message) == size else None

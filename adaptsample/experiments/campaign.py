@@ -15,7 +15,7 @@ import torch
 
 from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.experiments.experiment import Experiment
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 State: TypeAlias = Literal["due", "finished", "damaged"]
 
@@ -45,29 +45,26 @@ def state_of(experiment: Experiment, out: Path) -> State:
         LedgerError: its run file holds another run, or one that spent more.
     """
     path = experiment.run_file(out)
-    if not path.exists():
-        return "due"
     try:
-        recorded = read(path)
+        found = experiment.found(out)
     except LedgerError:
         return "damaged"
-    if recorded.damaged or not recorded.spec:
+    if found is None:
+        return "due"
+    if found.recorded.damaged or not found.recorded.spec:
         return "damaged"
-    if difference := experiment.specification.difference(recorded.spec):
+    if found.difference:
         raise LedgerError(
-            f"{path} holds another run: {difference}; set it as it is there, choose another "
+            f"{path} holds another run: {found.difference}; set it as it is there, choose another "
             "folder with --out, or remove it"
         )
-    if recorded.end is None:
-        return "due"
-    if recorded.end["budget"] > experiment.budget:
+    end = found.recorded.end
+    if end is not None and end["budget"] > experiment.budget:
         raise LedgerError(
-            f"{path} holds a run of budget {recorded.end['budget']:g}, more than "
+            f"{path} holds a run of budget {end['budget']:g}, more than "
             f"{experiment.budget:g}; choose another folder with --out, or that budget"
         )
-    goal = experiment.budget, experiment.tolerance
-    is_done = (recorded.end["budget"], recorded.end.get("tolerance")) == goal
-    return "finished" if is_done else "due"
+    return "finished" if found.is_finished else "due"
 
 
 def run_all(

@@ -16,7 +16,23 @@ from adaptsample.loop.journal import Existing
 from adaptsample.loop.run import Run
 from adaptsample.loop.sampler import Sampler
 from adaptsample.loop.specification import Specification
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
+
+
+@final
+@dataclass(frozen=True)
+class Found:
+    """What is on file of an experiment.
+
+    Args:
+        recorded: its run file.
+        difference: in what it is the file of another run; empty if it is not.
+        is_finished: whether the experiment came to its end there, with its budget and tolerance.
+    """
+
+    recorded: Recorded
+    difference: str
+    is_finished: bool
 
 
 @final
@@ -42,36 +58,20 @@ class Experiment:
         name = f"seed-{self.specification.seed:03d}.jsonl"
         return out / oracle / f"{surrogate}-{strategy}" / name
 
-    def finished(self, out: Path) -> Recorded | None:
-        """Return the recorded run if it is there and finished, None if there is work to do.
+    def found(self, out: Path) -> Found | None:
+        """Return what is on file of it below ``out``, None if there is nothing.
 
         Raises:
-            LedgerError: the run file holds another run, or another budget; the message says how to
-                go on.
+            LedgerError: its run file cannot be read.
         """
         path = self.run_file(out)
         if not path.exists():
             return None
         recorded = read(path)
-        if difference := self.specification.difference(recorded.spec):
-            raise LedgerError(
-                f"{path} holds another run: {difference}; "
-                "--overwrite replaces it, --out chooses another folder"
-            )
-        if recorded.end is None:
-            spent = sum(record["price"] for record in recorded.evaluations)
-            raise LedgerError(
-                f"{path} holds an unfinished run ({spent:g} evaluations paid); "
-                "--resume continues it, --overwrite replaces it"
-            )
-        goal, found = (self.budget, self.tolerance), recorded.end
-        if (found["budget"], found.get("tolerance")) != goal:
-            raise LedgerError(
-                f"{path} holds a finished run of budget {found['budget']:g} and tolerance "
-                f"{found.get('tolerance')}, not {self.budget:g} and {self.tolerance}; "
-                "--resume extends it, --overwrite replaces it"
-            )
-        return recorded
+        difference, end = self.specification.difference(recorded.spec), recorded.end
+        goal = self.budget, self.tolerance
+        is_finished = end is not None and (end["budget"], end.get("tolerance")) == goal
+        return Found(recorded, difference, is_finished and not difference)
 
     def run(
         self,

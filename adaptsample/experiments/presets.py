@@ -8,7 +8,7 @@ by how much the round changed the network, and points that leave the training se
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, final
+from typing import Any, Final, final
 
 from adaptsample.loop.specification import Design
 
@@ -33,6 +33,11 @@ class Preset:
     batch_size: int
     budget: int
     design: Design = "uniform"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What it sets of a specification, besides recipes."""
+        return {name: getattr(self, name) for name in ("n_initial", "batch_size", "design")}
 
 
 _RELU = (

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from adaptsample.core.shapes import Points
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Evaluation, Question, Status, point_key
-from adaptsample.evaluation.dispatcher import Answered, Desk, Executors
+from adaptsample.evaluation.dispatcher import Answered, Dispatcher, Executors
+from adaptsample.evaluation.evaluation import Evaluation, Question, Status, point_key
 from adaptsample.evaluation.spool import Spool
 from adaptsample.loop.journal import Journal
 from adaptsample.loop.specification import Specification
@@ -55,7 +55,9 @@ class Evaluator:
         self.budget = float("inf")
         self.repeats = spec.oracle is None or isinstance(spec.oracle, Stochastic)
         self._spec = spec
-        self._desk = None if spec.oracle is None else Desk(spec.oracle, executor, spec.timeout)
+        self._dispatcher = (
+            None if spec.oracle is None else Dispatcher(spec.oracle, executor, spec.timeout)
+        )
         self._on_change = on_change
         self._known: dict[bytes, Evaluation] = {}
         self._counted: set[Evaluation] = set()  # by identity
@@ -88,17 +90,17 @@ class Evaluator:
             LedgerError: the spool is needed, and the disk refuses it.
         """
         self._journal = journal
-        if self._desk is not None and (self._desk.needs_spool or spool.folder.is_dir()):
+        if self._dispatcher is not None and (self._dispatcher.needs_spool or spool.folder.is_dir()):
             try:
                 spool.open(recorded=journal.answered)
             except OSError as error:
                 raise LedgerError(f"cannot write {spool.folder}: {error.strerror}") from error
-            self._desk.spool = spool
+            self._dispatcher.spool = spool
 
     def close(self) -> None:
         """Let go of what is under way; its results are left in the spool."""
-        if self._desk is not None:
-            self._desk.close()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
 
     def order(
         self, x: Points, gradient: Bool[Tensor, " n"], *, number: int
@@ -148,14 +150,14 @@ class Evaluator:
 
         A KeyboardInterrupt meanwhile ends it, where this process has the say.
         """
-        if self._desk is None:
+        if self._dispatcher is None:
             return []
-        self._desk.withdraw()
+        self._dispatcher.withdraw()
         try:
-            while self._desk.is_waiting:
+            while self._dispatcher.is_waiting:
                 self._fetch()
         except KeyboardInterrupt:
-            self._desk.kill()
+            self._dispatcher.kill()
             raise
         return [self._next_ready() for _ in range(len(self._ready))]
 
@@ -205,10 +207,10 @@ class Evaluator:
                 return
             value_price = 0.0  # only the gradient is missing
         self._committed[question.asked] = value_price + self._spec.gradient_cost * question.gradient
-        if self._desk is None:
+        if self._dispatcher is None:
             raise ValueError("there is no oracle to ask; tell() the values instead")
         self._doubles.setdefault(key, [])
-        self._desk.submit(question)
+        self._dispatcher.submit(question)
 
     def _settle(self, question: Question, evaluation: Evaluation) -> list[Answered]:
         """Return the order as finished, with its doubles, unless it is tried again."""
@@ -225,13 +227,13 @@ class Evaluator:
 
     def _fetch(self) -> None:
         """Wait for answers, write them down, and make them ready to be delivered."""
-        if self._desk is None:
+        if self._dispatcher is None:
             return
-        answers = [(question, self._priced(e)) for question, e in self._desk.collect()]
+        answers = [(question, self._priced(e)) for question, e in self._dispatcher.collect()]
         place = self._journal.add([evaluation for _, evaluation in answers])
         for i, (question, evaluation) in enumerate(answers):
-            if self._desk.spool is not None:
-                self._desk.spool.forget(question)
+            if self._dispatcher.spool is not None:
+                self._dispatcher.spool.forget(question)
             entry = (place + i, question.asked, question, evaluation, True)
             heapq.heappush(self._ready, entry)
 

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias, final
 
+from adaptsample.core.files import Record
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Evaluation
+from adaptsample.evaluation.evaluation import Evaluation
 from adaptsample.loop.specification import Specification
-from adaptsample.record.ledger import FORMAT, Ledger, Record, Recorded, read
+from adaptsample.record.ledger import FORMAT, Ledger
+from adaptsample.record.run_file import Recorded, read
 
 Existing: TypeAlias = Literal["refuse", "resume", "overwrite"]
 RoundKind: TypeAlias = Literal["proposal", "round"]
@@ -82,7 +84,7 @@ class Journal:
             )
         if existing == "refuse":
             raise LedgerError(f"{path} is there already; resume it or overwrite it")
-        ledger = Ledger.reopen(recorded)
+        ledger = Ledger.reopen(path, recorded.size)
         if not recorded.spec:  # damaged; nothing tells this run from another one any more
             ledger.append([{"kind": "spec", "format": FORMAT, **first}])
         return cls(recorded, ledger)

@@ -11,7 +11,7 @@ from torch import Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.pool import is_among
 from adaptsample.core.shapes import Points
-from adaptsample.evaluation.asking import Evaluation, Status, point_key
+from adaptsample.evaluation.evaluation import Evaluation, Status, point_key
 from adaptsample.loop.batch import Batch
 
 

@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import final
 
 from adaptsample.acquisition import Proposal
+from adaptsample.core.files import Record
 from adaptsample.errors import RunFailedError
 from adaptsample.loop.batch import Batch
 from adaptsample.loop.evaluator import Evaluator
@@ -15,7 +16,6 @@ from adaptsample.loop.model_updater import ModelUpdater
 from adaptsample.loop.observations import Observations
 from adaptsample.loop.proposing import moved_to_pool, propose
 from adaptsample.loop.specification import Specification
-from adaptsample.record.ledger import Record
 from adaptsample.surrogates import Model
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.evaluation.asking import Evaluation
+from adaptsample.core.extras import needs_extra
+from adaptsample.evaluation.evaluation import Evaluation
 from adaptsample.surrogates.protocol import Model
 
 if TYPE_CHECKING:
@@ -90,8 +91,13 @@ class Run:
         return self.rounds[-1].errors
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return one row per recorded round (needs pandas)."""
-        import pandas as pd  # noqa: PLC0415  # optional and slow to import
+        """Return one row per recorded round.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        with needs_extra("pandas", "a data frame"):
+            import pandas as pd  # noqa: PLC0415  # optional and slow to import
 
         rows = [{**vars(r), **r.errors} for r in self.rounds]
         return pd.DataFrame(rows).drop(columns=["errors", "choice"])

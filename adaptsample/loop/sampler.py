@@ -15,9 +15,10 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points
 from adaptsample.errors import LedgerError
-from adaptsample.evaluation.asking import Array, Evaluation, check_told, told, told_failed
 from adaptsample.evaluation.dispatcher import Executors
+from adaptsample.evaluation.evaluation import Evaluation
 from adaptsample.evaluation.spool import Spool
+from adaptsample.evaluation.telling import Array, check_told, told, told_failed
 from adaptsample.loop.evaluator import Evaluator
 from adaptsample.loop.journal import Existing, Journal
 from adaptsample.loop.model_updater import ModelUpdater
@@ -27,7 +28,7 @@ from adaptsample.loop.run import Round, Run
 from adaptsample.loop.specification import Specification, check_names, takes_settings
 from adaptsample.loop.stopping import Confirmation
 from adaptsample.oracles import Finite, Oracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from adaptsample.surrogates import Model, Surrogate
 
 _STALLED_AFTER = 100  # rounds in a row in which nothing new was asked
@@ -249,8 +250,8 @@ class Sampler:
         """
         self._open()
         number = max(self._rounds.number - 1, 0)
-        if isinstance(y, list) and y and all(isinstance(item, Evaluation) for item in y):
-            evaluations = check_told(x, y, is_recorded=self._evaluator.has)
+        if isinstance(y, list) and all(isinstance(item, Evaluation) for item in y):
+            evaluations = check_told(x, y, gradient, is_recorded=self._evaluator.has)
         else:
             evaluations = told(
                 self.domain,

@@ -139,6 +139,7 @@ class Specification:
         self._read_texts()
         if not isinstance(self.surrogate, surrogates.Surrogate):
             raise ValueError(f"{self.surrogate!r} is no surrogate: it has no fit(data, generator)")
+        surrogates.check_fit(self.surrogate)
         if not isinstance(self.strategy, acquisition.Strategy):
             raise ValueError(f"{self.strategy!r} is no strategy; derive it from Strategy")
         if self.strategy.uses_model:

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from math import pi
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
-from adaptsample.oracles.expression import ExpressionOracle
-from adaptsample.oracles.noise import NoisyOracle
-from adaptsample.oracles.protocol import Oracle
+from adaptsample import oracles
+
+if TYPE_CHECKING:  # names and summaries need neither symbols nor arrays
+    from adaptsample.oracles import ExpressionOracle, Oracle
 
 _Bounds = Mapping[str, tuple[float, float]]
 
@@ -42,16 +43,16 @@ class Problem:
 
     name: str
     summary: str
-    build: Callable[[], Oracle]
+    build: Callable[[], "Oracle"]
 
     @cached_property
-    def oracle(self) -> Oracle:
+    def oracle(self) -> "Oracle":
         """The oracle, the same one each time."""
         return self.build()
 
 
 @final
-class Problems(Mapping[str, Oracle]):
+class Problems(Mapping[str, "Oracle"]):
     """Oracles by name. Iteration, ``in`` and ``summaries`` build nothing.
 
     Raises:
@@ -64,7 +65,7 @@ class Problems(Mapping[str, Oracle]):
             if self._problems[entry.name] is not entry:
                 raise ValueError(f"two problems are called {entry.name!r}; rename one of them")
 
-    def __getitem__(self, name: str) -> Oracle:
+    def __getitem__(self, name: str) -> "Oracle":
         return self._problems[name].oracle
 
     def __iter__(self) -> Iterator[str]:
@@ -82,7 +83,7 @@ class Problems(Mapping[str, Oracle]):
         return {name: entry.summary for name, entry in self._problems.items()}
 
 
-def monomial(p: int) -> ExpressionOracle:
+def monomial(p: int) -> "ExpressionOracle":
     """Return x^p on [-1, 1], whose difficulty grows with p.
 
     Args:
@@ -93,10 +94,10 @@ def monomial(p: int) -> ExpressionOracle:
     """
     if p < 1:
         raise ValueError(f"the power of a monomial must be at least 1, got {p!r}")
-    return ExpressionOracle(f"x**{p}", bounds={"x": (-1, 1)})
+    return oracles.ExpressionOracle(f"x**{p}", bounds={"x": (-1, 1)})
 
 
-def problem(text: str) -> Oracle:
+def problem(text: str) -> "Oracle":
     """Return the oracle that a text names: a key of ``PROBLEMS``, or ``monomial(7)`` for x^7.
 
     Raises:
@@ -112,7 +113,7 @@ def problem(text: str) -> Oracle:
 
 
 def _formula(name: str, summary: str, text: str, bounds: _Bounds) -> Problem:
-    return Problem(name, summary, lambda: ExpressionOracle(text, bounds=bounds))
+    return Problem(name, summary, lambda: oracles.ExpressionOracle(text, bounds=bounds))
 
 
 def _numbered(n: int, low: float, high: float) -> _Bounds:
@@ -181,13 +182,15 @@ PROBLEMS: Final = Problems(
     Problem(
         "noisy_cosine",
         "1-D: cos(x) with noise on y of standard deviation 0.1",
-        lambda: NoisyOracle(ExpressionOracle("cos(x)", bounds={"x": (0, 10)}), y_noise=(0, 0.1)),
+        lambda: oracles.NoisyOracle(
+            oracles.ExpressionOracle("cos(x)", bounds={"x": (0, 10)}), y_noise=(0, 0.1)
+        ),
     ),
     Problem(
         "noisy_line",
         "1-D: the line of `linear` with biased noise on x and on y",
-        lambda: NoisyOracle(
-            ExpressionOracle(_LINE, bounds={"x": (-1, 1)}),
+        lambda: oracles.NoisyOracle(
+            oracles.ExpressionOracle(_LINE, bounds={"x": (-1, 1)}),
             x_noise=(0.05, 0.02),
             y_noise=(-0.05, 0.15),
         ),

@@ -1,1 +1,5 @@
 """The durable record of a run, and what is made of it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

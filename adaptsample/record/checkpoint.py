@@ -25,8 +25,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from adaptsample.core.dataset import Dataset
+from adaptsample.core.files import write_file
 from adaptsample.core.provenance import versions
-from adaptsample.record.ledger import write_file
 from adaptsample.surrogates.protocol import Model
 
 _LIBRARY = "adaptsample"

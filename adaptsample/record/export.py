@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from adaptsample.evaluation.asking import Evaluation
-from adaptsample.record.ledger import Recorded
+from adaptsample.core.extras import needs_extra
+from adaptsample.evaluation.evaluation import Evaluation
+from adaptsample.record.run_file import Recorded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,13 @@ def columns(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Columns:
 
 
 def to_dataframe(table: Columns) -> "pd.DataFrame":
-    """Return a table as a data frame (needs pandas)."""
-    import pandas as pd  # noqa: PLC0415  # optional and slow to import
+    """Return a table as a data frame.
+
+    Raises:
+        MissingExtraError: pandas is not installed.
+    """
+    with needs_extra("pandas", "a data frame"):
+        import pandas as pd  # noqa: PLC0415  # optional and slow to import
 
     return pd.DataFrame(table)
 
@@ -85,16 +91,14 @@ def write_jsonl(table: Columns, file: TextIO) -> None:
 
 
 def write_parquet(table: Columns, path: Path) -> None:
-    """Write a table as Parquet (needs pyarrow).
+    """Write a table as Parquet.
 
     Raises:
-        ValueError: pyarrow is not installed.
+        MissingExtraError: pyarrow is not installed.
     """
-    try:
+    with needs_extra("parquet", "Parquet"):
         import pyarrow as pa  # noqa: PLC0415  # optional and slow to import
         import pyarrow.parquet as pq  # noqa: PLC0415  # as above
-    except ImportError:
-        raise ValueError("Parquet needs pyarrow: pip install 'adaptsample[parquet]'") from None
     pq.write_table(pa.table(table), path)
 
 

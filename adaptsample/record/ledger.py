@@ -1,134 +1,33 @@
-"""The durable record of a run: JSON lines, append-only, one writer, a checksum on every line.
+"""The writer of a run file: JSON lines, append-only, one writer, a checksum on every line.
 
 A line is on disk (flushed and fsynced) before `Ledger.append` returns, so what was paid for is
-never lost to a crash. Kinds of line: ``spec`` first, then ``proposal``, ``evaluation``, ``round``
-and ``end``.
-
-Format 2 has proposals, an evaluation's ``asked``, and the statuses of lost workers and timeouts;
-format 1 is read as well.
+never lost to a crash. What the lines say is nothing to the ledger; `run_file` reads them.
 """
 
 import errno
-import fcntl
-import gc
-import hashlib
-import json
 import logging
 import os
 import shutil
-import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self, final
+from typing import NoReturn, Self, final
 
+from adaptsample.core import locks
+from adaptsample.core.files import BINARY, Record, encode, write_all, write_file
 from adaptsample.errors import LedgerBusyError, LedgerError
-from adaptsample.registry import upgraded
 
 FORMAT = 2
+"""What the first line of a new run file says; `run_file` knows what earlier formats lack."""
+
 PATIENCE = 600.0
 """Seconds for which a full disk is waited for; evaluations that just came in are held meanwhile."""
 
-Record = Mapping[str, Any]
-_MARK = b',"checksum":"'
-_MAY_DIFFER = ("kind", "format", "budget", "timeout", "as_written", "versions", "commit")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEAST_SPACE = 1 << 16
 _log = logging.getLogger(__name__)
-
-
-@final
-@dataclass(frozen=True)
-class Recorded:
-    """What a run file says.
-
-    Args:
-        path: the file.
-        spec: everything needed to repeat the run; empty if its line is damaged.
-        proposals: the proposal lines, in order.
-        evaluations: the evaluation lines, in order.
-        rounds: the round lines, in order.
-        end: the last line, if the run ended there.
-        damaged: numbers (from 1) of complete lines whose checksum does not fit; they are left out.
-        size: bytes up to and including the last complete line; what follows is a torn tail.
-    """
-
-    path: Path
-    spec: Record
-    proposals: tuple[Record, ...]
-    evaluations: tuple[Record, ...]
-    rounds: tuple[Record, ...]
-    end: Record | None
-    damaged: tuple[int, ...]
-    size: int
-
-    @property
-    def pending(self) -> list[list[float]]:
-        """Points that were proposed and not evaluated, in order."""
-        told = {tuple(record["x"]) for record in self.evaluations}
-        return [x for record in self.proposals for x in record["x"] if tuple(x) not in told]
-
-    def difference(self, spec: Record) -> str:
-        """Say where another specification differs, budget and versions aside; empty if nowhere.
-
-        A damaged specification differs from none.
-        """
-        for key in sorted({*spec, *self.spec} - {*_MAY_DIFFER}) if self.spec else ():
-            old, new = self.spec.get(key), spec.get(key)
-            if old != new:
-                return f"{key} is {old!r} there and {new!r} now"
-        return ""
-
-
-def read(path: Path) -> Recorded:
-    """Read a run file, whether or not somebody is writing to it.
-
-    Raises:
-        LedgerError: no run file, one that cannot be read, or a format newer than this library.
-    """
-    kinds: dict[str, list[Record]] = {
-        kind: [] for kind in ("spec", "proposal", "evaluation", "round", "end")
-    }
-    damaged: list[int] = []
-    size = 0
-    try:
-        with path.open("rb") as file, _no_garbage():
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    break  # a torn tail: never acknowledged
-                size += len(line)
-                record = decode(line)
-                if record is None or record.get("kind") not in kinds:
-                    damaged.append(number)
-                    continue
-                if record["kind"] in ("proposal", "evaluation"):
-                    kinds["end"].clear()  # the run went on
-                kinds[record["kind"]].append(record)
-    except OSError as error:
-        raise LedgerError(f"cannot read the run file {path}: {error.strerror}") from error
-    if not any(kinds.values()):
-        raise LedgerError(f"{path} is no run file (no line of it is whole)")
-    spec = kinds["spec"][-1] if kinds["spec"] else {}
-    if "strategy" in spec:
-        spec = {**spec, "strategy": upgraded(spec["strategy"])}
-    if spec.get("format", FORMAT) > FORMAT:
-        raise LedgerError(
-            f"{path} has format {spec['format']}, this version reads up to {FORMAT}; "
-            "update adaptsample"
-        )
-    return Recorded(
-        path=path,
-        spec=spec,
-        proposals=tuple(kinds["proposal"]),
-        evaluations=tuple(kinds["evaluation"]),
-        rounds=tuple(kinds["round"]),
-        end=kinds["end"][-1] if kinds["end"] else None,
-        damaged=tuple(damaged),
-        size=size,
-    )
 
 
 @final
@@ -145,7 +44,7 @@ class Ledger:
         self._lock = lock
         self._size = size
         self._broken = False
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | BINARY)
         if os.fstat(self._file).st_size != size:
             os.ftruncate(self._file, size)  # repair a torn tail before anything follows it
         os.fsync(self._file)  # whoever wrote this may have died before it was on disk
@@ -164,10 +63,7 @@ class Ledger:
                 to the run.
         """
         first = encode({"kind": "spec", "format": FORMAT, **spec})
-        lock = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _lock(path)
+        with _locked(path) as lock:
             free = shutil.disk_usage(path.parent).free
             if free < max(expected_bytes, _LEAST_SPACE):
                 raise LedgerError(
@@ -176,34 +72,25 @@ class Ledger:
                 )
             write_file(path, first)  # at no moment is there half a run file
             return cls(path, lock, len(first))
-        except BaseException as error:
-            if lock is not None:
-                os.close(lock)
-            if isinstance(error, OSError):
-                raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-            raise
 
     @classmethod
-    def reopen(cls, recorded: Recorded) -> Self:
+    def reopen(cls, path: Path, size: int) -> Self:
         """Continue a run file that was read, unless somebody has written to it since.
+
+        Args:
+            path: the file.
+            size: bytes up to and including the last complete line that was read.
 
         Raises:
             LedgerError: another process is writing to the run, has written to it, or the disk
                 refuses.
         """
-        path = recorded.path
-        lock = _lock(path)
-        try:
+        with _locked(path) as lock:
             with path.open("rb") as file:
-                file.seek(recorded.size)
+                file.seek(size)
                 if b"\n" in file.read():
                     raise LedgerBusyError(f"{path} was written to just now; try again")
-            return cls(path, lock, recorded.size)
-        except BaseException as error:
-            os.close(lock)
-            if isinstance(error, OSError):
-                raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
-            raise
+            return cls(path, lock, size)
 
     def append(self, records: Iterable[Record]) -> None:
         """Write records; they are on disk when this returns.
@@ -250,7 +137,7 @@ class Ledger:
         try:
             if os.fstat(self._file).st_size != self._size:
                 os.ftruncate(self._file, self._size)  # an interrupt left something behind
-            _write(self._file, lines)
+            write_all(self._file, lines)
         except OSError as error:
             if error.errno in _FULL and self._cut():
                 return False
@@ -280,80 +167,21 @@ class Ledger:
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Let nobody look for garbage among 10^5 records again and again: there is none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write a whole file, durably: at every moment there is the old one, or the new one, or none.
-
-    Raises:
-        OSError: it could not be written; nothing has changed.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        try:
-            _write(file, content)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the file's name is on disk too
-    finally:
-        os.close(folder)
-
-
-def encode(record: Record) -> bytes:
-    """Return a record as a line with its checksum."""
-    body = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
-    return body[:-1] + _MARK + _checksum(body) + b'"}\n'
-
-
-def decode(line: bytes) -> dict[str, Any] | None:
-    """Return the record, or None if the line is not what was written."""
-    head, mark, tail = line.rpartition(_MARK)
-    body = head + b"}"
-    if not mark or tail != _checksum(body) + b'"}\n':
-        return None
-    record: dict[str, Any] = json.loads(body.decode("ascii"))
-    return record
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=8).hexdigest().encode()
-
-
-def _write(file: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(file, view) :]
-
-
-def _lock(path: Path) -> int:
-    """Take the operating system's lock on the run; it is released whenever the process ends."""
+def _locked(path: Path) -> Iterator[int]:
+    """Take the run's lock, for as long as the process lives; leave it if the ledger is not made."""
+    lock = None
     lock_path = path.with_suffix(".lock")
-    lock = os.open(lock_path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        owner = lock_path.read_text() or "another process"
-        raise LedgerBusyError(
-            f"{path} is being written by {owner}; wait for it or stop it"
-        ) from None
-    os.truncate(lock, 0)
-    os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-    return lock
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = locks.take(lock_path)
+        yield lock
+    except BaseException as error:
+        if lock is not None:
+            os.close(lock)
+        elif isinstance(error, BlockingIOError):
+            raise LedgerBusyError(
+                f"{path} is being written by {locks.holder(lock_path)}; wait for it or stop it"
+            ) from None
+        if isinstance(error, OSError):
+            raise LedgerError(f"cannot write the run file {path}: {error.strerror}") from error
+        raise

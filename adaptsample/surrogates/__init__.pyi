@@ -1,3 +1,4 @@
+from ._degenerate import warns_of_degenerate_data as warns_of_degenerate_data
 from .auto import Auto as Auto
 from .committee import Committee as Committee
 from .conversion import accepts_arrays as accepts_arrays
@@ -24,3 +25,4 @@ from .protocol import SupportsSwing as SupportsSwing
 from .protocol import Surrogate as Surrogate
 from .protocol import capable as capable
 from .protocol import check_capable as check_capable
+from .protocol import check_fit as check_fit

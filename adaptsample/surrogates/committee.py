@@ -32,7 +32,7 @@ from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.chebyshev import fill_box
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.protocol import Model, SupportsCrossValidation, Surrogate
+from adaptsample.surrogates.protocol import Model, SupportsCrossValidation, Surrogate, check_fit
 
 ROUNDING = 1e-10
 """Members that differ by less, in units of the spread of the values, are the same."""
@@ -50,7 +50,7 @@ class Committee:
         n_members: how many.
 
     Raises:
-        ValueError: no recipe, or no members.
+        ValueError: no recipe, one whose ``fit`` takes other arguments, or no members.
     """
 
     surrogate: Surrogate = MLP()
@@ -59,6 +59,7 @@ class Committee:
     def __post_init__(self) -> None:
         if not isinstance(self.surrogate, Surrogate):
             raise ValueError(f"surrogate must be a recipe, got {self.surrogate!r}")
+        check_fit(self.surrogate)
         if self.n_members < 1:
             raise ValueError(f"n_members must be at least 1, got {self.n_members}")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from inspect import signature
 from typing import Any, Protocol, TypeVar, get_args, get_type_hints, runtime_checkable
 
 from jaxtyping import Float
@@ -170,6 +171,21 @@ def check_capable(surrogate: Surrogate, kind: type) -> None:
     models = [m for m in (get_args(hint) or (hint,)) if is_dataclass(m)]
     if models and not any(all(hasattr(m, name) for name in _methods(kind)) for m in models):
         raise UnsupportedModelError(_unsupported(type(surrogate).__name__, kind))
+
+
+def check_fit(surrogate: Surrogate) -> None:
+    """Refuse a surrogate whose ``fit`` cannot be called as all are, before anything is paid.
+
+    Raises:
+        ValueError: it takes other arguments.
+    """
+    try:
+        signature(surrogate.fit).bind("data", generator="generator", start="start")
+    except TypeError as error:
+        raise ValueError(
+            f"{type(surrogate).__name__}.fit is called as fit(data, generator=..., start=...), and "
+            f"does not take that ({error}); define fit(self, data, *, generator, start=None)"
+        ) from None
 
 
 def _methods(kind: type) -> list[str]:

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 from adaptsample.training.losses import Samples
 
 
-class Trained(Protocol):
-    """The result of training. Immutable."""
+class Finalist(Protocol):
+    """A network that came to the end of training. Immutable."""
 
     @property
     def theta(self) -> Float[Tensor, " P"]:
@@ -18,7 +18,7 @@ class Trained(Protocol):
 
     @property
     def state(self) -> Any:
-        """What the same trainer needs to continue."""
+        """What the same trainer needs to continue; None if the parameters are all."""
 
     @property
     def train_loss(self) -> Float[Tensor, " iterations"]:
@@ -26,8 +26,44 @@ class Trained(Protocol):
 
 
 @runtime_checkable
+class SupportsPosterior(Finalist, Protocol):
+    """A finalist that knows how far the data determine it, as a normal distribution of theta.
+
+    Values are those of the samples: scaled, if these are.
+    """
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise in the values; 0 if none was looked for."""
+
+    @property
+    def prior_std(self) -> Float[Tensor, " P"]:
+        """Standard deviation of each parameter before the data, in units of the noise's."""
+
+    @property
+    def leverages(self) -> Float[Tensor, " m"]:
+        """How much say each row has in its own prediction, from 0 to 1.
+
+        The rows are (r, n, k) flattened: the values and, if any were observed, the slopes.
+        """
+
+    def std(self, jacobian: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+        """Return the standard deviation of functions of theta that have these derivatives.
+
+        It is relative where no noise was looked for.
+        """
+
+
+@runtime_checkable
 class Trainer(Protocol):
     """A method of training: a frozen dataclass of hyper-parameters, no state."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether a new fit goes on from an earlier one, its state and its units included.
+
+        Otherwise an earlier network competes with new ones, in the units of the new data.
+        """
 
     def train(
         self,
@@ -38,14 +74,15 @@ class Trainer(Protocol):
         *,
         generator: Generator,
         state: Any = None,
-    ) -> Trained:
-        """Minimise the loss from theta on; theta itself is left as it is.
+    ) -> tuple[Finalist, ...]:
+        """Minimise the loss; return one or several finalists, the best first.
 
         Args:
-            theta: parameters to start from, or None to draw them.
+            theta: parameters to start from, which are left as they are, or None to draw them. Where
+                there are several starts, the others are drawn.
             widths: the network's widths (d, h_1, ..., h_m, k).
             activation: of all hidden layers, or one for each.
-            samples: what to fit, at least one point.
+            samples: what to fit, at least one point; the slopes' weights are 1, or relative.
             generator: the only source of randomness, on the CPU.
             state: of the fit that is continued from theta, or None to start afresh.
 

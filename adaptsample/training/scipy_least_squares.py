@@ -7,7 +7,7 @@ SciPy's. There is no prior: a network with more parameters than data just passes
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 import torch
@@ -15,12 +15,7 @@ from jaxtyping import Float
 from scipy.optimize import least_squares
 from torch import Generator, Tensor
 
-from adaptsample.training.levenberg_marquardt.network import (
-    Problem,
-    evaluate,
-    linearise,
-    regression,
-)
+from adaptsample.training.levenberg_marquardt import Problem, evaluate, linearise, regression
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import activations_of, count_parameters
 
@@ -75,6 +70,8 @@ class ScipyLeastSquares:
         method for large-scale bound-constrained minimization problems (trf).
     """
 
+    continues: ClassVar[bool] = True
+
     method: Literal["trf", "lm"] = "trf"
     starts: int = 1
     initial_scale: float = 0.1
@@ -105,16 +102,8 @@ class ScipyLeastSquares:
         *,
         generator: Generator,
         state: Any = None,
-    ) -> ScipyTraining:
-        """Minimise the loss from theta on, and from further starts; return the best.
-
-        Args:
-            theta: parameters of the first start, left as they are, or None to draw them too.
-            widths: the network's widths (d, h_1, ..., h_m, k).
-            activation: of all hidden layers, or one for each.
-            samples: what to fit, at least one point; the slopes' weights are 1, or relative.
-            generator: the only source of randomness, on the CPU.
-            state: ignored; theta is all that is continued from.
+    ) -> tuple[ScipyTraining]:
+        """Minimise from all starts; the best is the one finalist. The rest is as `Trainer` has it.
 
         Raises:
             ValueError: an unknown activation, samples that are not float64 on the CPU, or for "lm"
@@ -140,7 +129,7 @@ class ScipyLeastSquares:
             drawn = torch.randn(n_parameters, dtype=torch.float64, generator=generator)
             thetas.append(drawn * self.initial_scale)
         trainings = (self._minimise(theta, problem) for theta in thetas)
-        return min(trainings, key=lambda training: training.cost)
+        return (min(trainings, key=lambda training: training.cost),)
 
     def _minimise(self, theta: Float[Tensor, " P"], problem: Problem) -> ScipyTraining:
         losses: list[float] = []

@@ -5,6 +5,7 @@ bookkeeping of autograd. Written in the subset of Python that TorchScript unders
 function runs as one compiled program, without either.
 """
 
+import sys
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -14,17 +15,36 @@ import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+CAN_COMPILE = sys.version_info < (3, 14)
+
 
 def script(function: F) -> F:
     """Return the compiled version of a function; it is compiled once, at the first request.
 
-    With the environment variable ``PYTORCH_JIT=0`` torch returns the function itself.
+    Where torch cannot compile, from Python 3.14 on, and with the environment variable
+    ``PYTORCH_JIT=0``, it is the function itself, which computes the same.
+
+    Warns:
+        RuntimeWarning: once, if it cannot compile.
     """
-    return cast(F, _script(function))
+    if not CAN_COMPILE:
+        _warn_once()
+        return function
+    return cast(F, _compiled(function))
 
 
 @cache
-def _script(function: Any) -> Any:
+def _warn_once() -> None:
+    warnings.warn(
+        "TorchScript compiles nothing on Python 3.14 and later: training runs uncompiled, which "
+        "takes several times as long; use Python 3.11 to 3.13",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+@cache
+def _compiled(function: Any) -> Any:
     with warnings.catch_warnings():
         # torch >= 2.9 announces successors of TorchScript that have no compiled loops yet.
         warnings.filterwarnings("ignore", category=DeprecationWarning)

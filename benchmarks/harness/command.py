@@ -16,7 +16,7 @@ class Benchmark:
     """What is measured, and how it is told.
 
     Args:
-        name: of the script, the page and the cells.
+        module: that is run; the last part of its name is that of the page and the cells.
         about: what --help says.
         jobs: all of them, from the number of seeds and whether to be quick.
         measure: measures a job; and one of the quick ones.
@@ -25,7 +25,7 @@ class Benchmark:
         alone: see `run_jobs`.
     """
 
-    name: str
+    module: str
     about: str | None
     jobs: Callable[[int, bool], list[Job]]
     measure: tuple[Callable[[Job], Cell], Callable[[Job], Cell]]
@@ -35,8 +35,12 @@ class Benchmark:
 
     def main(self, arguments: Iterable[str] | None = None) -> None:
         """Parse, measure, write."""
+        name = self.module.rpartition(".")[2]
+        command = f"python -m {self.module}"
         parser = argparse.ArgumentParser(
-            description=self.about, formatter_class=argparse.RawDescriptionHelpFormatter
+            prog=command,
+            description=self.about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add = parser.add_argument
         add("--seeds", type=int, help=f"how many (default: {self.seeds[0]})")
@@ -52,13 +56,12 @@ class Benchmark:
         wanted = self.jobs(seeds, quick)
         due = [job for job in wanted if all(text in str(job) for text in options.only)]
         # of the whole page, however many calls it took to make it
-        command = f"python benchmarks/{self.name}.py"
         command += f" --seeds {seeds}" * (seeds != self.seeds[quick]) + " --quick" * quick
         text, known = "", set(wanted)
         for cells in run_jobs(
             due,
             self.measure[quick],
-            out / f"{self.name}.json",
+            out / f"{name}.json",
             workers=options.workers,
             resume=options.resume,
             alone=self.alone and not quick,
@@ -68,5 +71,5 @@ class Benchmark:
                 text = self.page(shown, command, quick)
                 if len(shown) < len(wanted):
                     text += f"\nUnfinished: {len(shown)} of {len(wanted)} runs. --resume goes on.\n"
-                (out / f"{self.name}.md").write_text(text)
+                (out / f"{name}.md").write_text(text)
         print(text)

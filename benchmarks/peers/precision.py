@@ -3,8 +3,8 @@
 Each section is a table: medians over seeds with the least and the largest value, from cells that
 are kept beside it as JSON. Errors are against exact values on a reference set that no method sees.
 
-    python benchmarks/precision.py variants --workers 2
-    python benchmarks/precision.py engineering --only auto --only N=100 --resume
+    python -m benchmarks.peers.precision variants --workers 2
+    python -m benchmarks.peers.precision engineering --only auto --only N=100 --resume
 """
 
 import argparse
@@ -19,15 +19,16 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Final, final
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample import Sampler
 from adaptsample.experiments.presets import PRESETS
 from adaptsample.oracles.problems import PROBLEMS
-from benchmarks.harness.jobs import Cell, Design, Job, measure_fit, run_jobs
+from benchmarks.harness.jobs import Cell, Design, Job, run_jobs
 from benchmarks.harness.tables import duel_table, groups, markdown, page, spread, values
 from benchmarks.harness.variants import VARIANTS
+from benchmarks.peers.fits import measure_fit
 from benchmarks.speed.source import EagerNetwork
 
+COMMAND: Final = "python -m benchmarks.peers.precision"
 AUTO: Final = "auto"
 NETWORKS: Final = "networks"
 SOURCE: Final = PRESETS["source"]["topk"]
@@ -302,7 +303,7 @@ SECTIONS: Final = {
 def main() -> int:
     """Parse, measure, write."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("section", choices=SECTIONS)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it works")
@@ -330,7 +331,7 @@ def main() -> int:
     if not jobs:
         parser.error(f"no job has all of {options.only}")
     store = out / f"{options.section}.json"
-    command = shlex.join(["python", "benchmarks/precision.py", *sys.argv[1:]])
+    command = shlex.join([*COMMAND.split(), *sys.argv[1:]])
     text = ""
     for cells in run_jobs(
         jobs, section.measure, store, workers=options.workers, resume=options.resume

@@ -1,8 +1,8 @@
 """Break runs in every way that happens, and count what was lost, paid twice or left running.
 
-    python benchmarks/reliability.py              everything, about half an hour
-    python benchmarks/reliability.py --quick      a tenth of it
-    python benchmarks/reliability.py kills disk   some experiments
+    python -m benchmarks.reliability              everything, about half an hour
+    python -m benchmarks.reliability --quick      a tenth of it
+    python -m benchmarks.reliability kills disk   some experiments
 
 Each experiment replaces its line in results/reliability.md. The oracle keeps a log of its own, line
 by line on disk before it goes on, which is compared with the run file. An experiment that does not
@@ -10,15 +10,12 @@ come out as promised ends with an error.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 
 from benchmarks.reliability.calls import answers, exceptions, hangs, poison
 from benchmarks.reliability.executors import executors
@@ -37,7 +34,7 @@ from benchmarks.reliability.records import (
 TABLE = Path(__file__).parents[2] / "results" / "reliability.md"
 HEAD = """# Reliability
 
-`python benchmarks/reliability.py` made this table, an experiment a line. The oracle keeps a log of
+`python -m benchmarks.reliability` made this table, an experiment a line. The oracle keeps a log of
 its own, which is compared with the run file.
 
 | experiment | what was done | what came of it |
@@ -67,7 +64,9 @@ EXPERIMENTS: dict[str, Callable[[Path, bool], tuple[str, str]]] = {
 
 def main() -> None:
     """Run the experiments and write their lines."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reliability", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("experiments", nargs="*", metavar="NAME", help=", ".join(EXPERIMENTS))
     parser.add_argument("--quick", action="store_true", help="a tenth of it, into no table")
     options = parser.parse_args()

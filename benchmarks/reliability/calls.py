@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from adaptsample import Sampler
-from adaptsample.errors import RunFailedError
-from adaptsample.evaluation.asking import Status
+from adaptsample.errors import RunFailedError, UnsupportedModelError
+from adaptsample.evaluation.evaluation import Status
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import FunctionOracle
 from adaptsample.registry import strategies, surrogates
@@ -69,7 +69,11 @@ def answers(folder: Path, quick: bool) -> tuple[str, str]:
                     return bad(x) if x[0, 0] < 0.3 else np.sin(3 * x).prod(axis=1)
 
                 oracle = FunctionOracle(function, BOX, gradient=lambda x: 3 * np.cos(3 * x))
-                run = Sampler(oracle, surrogate=surrogate, strategy=strategy).run(30)
+                try:
+                    sampler = Sampler(oracle, surrogate=surrogate, strategy=strategy)
+                except UnsupportedModelError:  # the strategy needs what its models lack
+                    continue
+                run = sampler.run(30)
                 failed = [e for e in run.evaluations if e.status is not Status.OK]
                 expected = [e for e in run.evaluations if float(e.x[0]) < 0.3]
                 assert len(failed) == len(expected) > 0

@@ -2,7 +2,7 @@
 
 For MPI (`pip install mpich`, if there is none) it is a program of its own:
 
-    mpiexec -n 3 python -m mpi4py.futures benchmarks/_reliability_executors.py FOLDER
+    mpiexec -n 3 python -m mpi4py.futures -m benchmarks.reliability.executors FOLDER
 """
 
 import importlib
@@ -15,12 +15,10 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
-
 from adaptsample import Sampler
 from adaptsample.evaluation.executors import open_executor
 from adaptsample.oracles import FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import BOX, Job, Plane, Refereed, noted
 
 BUDGET = 60
@@ -33,8 +31,8 @@ def executors(folder: Path, quick: bool) -> tuple[str, str]:
         job = Job(folder / name, BUDGET)
         job.folder.mkdir(parents=True)
         if name == "mpi":
-            command = ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures", __file__]
-            subprocess.run([*command, str(job.folder)], check=True)
+            python = ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures"]
+            subprocess.run([*python, "-m", __name__, str(job.folder)], check=True)
         else:
             with _opened(name) as executor:
                 _run(job, executor)

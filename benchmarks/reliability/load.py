@@ -10,7 +10,7 @@ import numpy as np
 from adaptsample import Sampler
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import BOX, Job, Plane
 
 

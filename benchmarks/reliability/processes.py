@@ -18,12 +18,12 @@ from typing import Any
 
 from adaptsample import Sampler
 from adaptsample.errors import ExecutorError
-from adaptsample.evaluation.asking import Status
+from adaptsample.evaluation.evaluation import Status
 from adaptsample.evaluation.executors import open_executor
 from adaptsample.evaluation.workers import Processes
 from adaptsample.loop.evaluator import LOST_RETRIES
 from adaptsample.oracles import FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import BOX, Job, Plane, Refereed, noted, table
 
 

@@ -18,9 +18,11 @@ from unittest import mock
 import torch
 
 from adaptsample import Run, Sampler
+from adaptsample.core import files
 from adaptsample.errors import LedgerError
 from adaptsample.record import checkpoint, ledger
-from adaptsample.record.ledger import Ledger, read
+from adaptsample.record.ledger import Ledger
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import Job, noted, table
 
 
@@ -37,7 +39,7 @@ def torn(folder: Path, quick: bool) -> tuple[str, str]:
             path.write_bytes(whole[:cut])
             recorded = read(path)
             lines = [*recorded.proposals, *recorded.evaluations, *recorded.rounds]
-            with Ledger.reopen(recorded) as writer:
+            with Ledger.reopen(recorded.path, recorded.size) as writer:
                 writer.append([{"kind": "evaluation", "number": -i} for i in range(1, 6)])
             again = read(path)
             complete = sum(end <= cut for end in ends) - 1
@@ -246,7 +248,11 @@ def _faulty(job: Job, function: str, code: int, k: int) -> str:
     for name in ("O_RDONLY", "O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"):
         setattr(faulty_os, name, getattr(os, name))
     setattr(faulty_os, function, faulty)
-    with mock.patch.object(ledger, "os", faulty_os), mock.patch.object(ledger, "PATIENCE", 0.0):
+    with (
+        mock.patch.object(ledger, "os", faulty_os),
+        mock.patch.object(files, "os", faulty_os),
+        mock.patch.object(ledger, "PATIENCE", 0.0),
+    ):
         try:
             job.run()
         except LedgerError as error:

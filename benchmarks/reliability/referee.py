@@ -143,7 +143,7 @@ class Job:
 
 def table(run_file: Path) -> list[tuple[Any, ...]]:
     """Return what must not depend on whether a run was interrupted."""
-    from adaptsample.record.ledger import read  # noqa: PLC0415
+    from adaptsample.record.run_file import read  # noqa: PLC0415
 
     recorded = read(run_file)
     points = [(e["x"], e["y"], e["status"], e["asked"]) for e in recorded.evaluations]

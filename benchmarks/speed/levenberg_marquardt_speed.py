@@ -33,15 +33,17 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 
 from adaptsample.core import derive_generator
-from adaptsample.training.levenberg_marquardt.evidence import flat_prior
-from adaptsample.training.levenberg_marquardt.network import (
+from adaptsample.training.levenberg_marquardt import (
     Problem,
+    State,
+    Stop,
+    compile_solver,
     differentiate,
     evaluate,
+    flat_prior,
+    initial_parameters,
     linearise,
 )
-from adaptsample.training.levenberg_marquardt.solver import State, Stop, compile_solver
-from adaptsample.training.levenberg_marquardt.trainer import initial_parameters
 
 STOP = Stop(0.0, 10**9, 0.0)  # never
 CHUNK = 10
@@ -274,6 +276,7 @@ def tables(races: list[Race], iterations: list[Iteration]) -> list[Table]:
 def main() -> int:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.levenberg_marquardt_speed",
         description=__doc__,
         epilog="A busy machine slows all of them, so trust the speedups more than the times.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -8,8 +8,8 @@
    in ten variables, each in a process of its own, which measures CPU time and how far its memory
    grows.
 
-    python benchmarks/selection_speed.py
-    python benchmarks/selection_speed.py --quick
+    python -m benchmarks.speed.selection_speed
+    python -m benchmarks.speed.selection_speed --quick
 
 With --quick nothing is timed: the choices are compared with those of bmdal_reg that are kept in
 tests/data/bmdal_indices.json, and with its own where it is installed (pip install
@@ -39,9 +39,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample import Box, Dataset, State, Strategy
-from adaptsample.acquisition import FeatureStrategy, Sketched
+from adaptsample.acquisition import FeatureStrategy, Rows, Sketched
 from adaptsample.core import Points, Values, derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.oracles.problems import PROBLEMS
@@ -49,8 +48,9 @@ from adaptsample.registry import make_strategy, strategies
 from adaptsample.surrogates.mlp import MLP, Network
 from adaptsample.training.network import initial_parameters
 from benchmarks.harness.tables import machine, markdown
-from benchmarks.strategies import bmdal as _bmdal
+from benchmarks.strategies import bmdal
 
+COMMAND: Final = "python -m benchmarks.speed.selection_speed"
 STORE: Final = Path(__file__).parents[2] / "tests/data/bmdal_indices.json"
 HELD: Final = ("lcmd", "core_set", "k_means_plus_plus", "max_det")
 """Strategies that have to choose what bmdal_reg does."""
@@ -86,12 +86,13 @@ class Task:
         if alone and method == "k_means_plus_plus":  # whose first point is drawn by NumPy there
             known, first = self.new[:1], [0]
         generator = Generator().manual_seed(SEED)
-        rest = made.choose_rows(self.new, known, self.n - len(first), generator=generator)
+        rows = Rows(self.new, known)
+        rest = made.choose_rows(rows, self.n - len(first), generator=generator)
         return [*first, *rest.tolist()]
 
     def theirs(self, method: str, *, alone: bool) -> list[int]:
         """Return what bmdal_reg selects."""
-        return _bmdal.select(
+        return bmdal.select(
             method, self.new, self.known, self.n, alone=alone, noise=self.noise, seed=SEED
         )
 
@@ -146,7 +147,7 @@ def quick(*, store: bool) -> None:
     theirs = small_choices(small_task().theirs) if installed else None
     if store:
         made_by = f"bmdal_reg {version('bmdal_reg')}"
-        task = "benchmarks/selection_speed.py: small_task, portable_draw"
+        task = "benchmarks/speed/selection_speed.py: small_task, portable_draw"
         kept = {"made_by": made_by, "task": task, "choices": theirs}
         STORE.write_text(json.dumps(kept) + "\n")
     kept = json.loads(STORE.read_text())
@@ -201,7 +202,7 @@ def races(turns: int) -> list[Race]:
     """Race each method in both modes; BAIT alone knows the training set, too, and is left out."""
     found = []
     for task in tasks():
-        for method in _bmdal.CLASSES:
+        for method in bmdal.CLASSES:
             for mode in MODES if method != "bait" else list(MODES)[:1]:
                 print(f"racing {method}, {mode}, {task.features} ...", file=sys.stderr)
                 found.append(race(task, method, mode, turns))
@@ -325,8 +326,8 @@ def _memory(*, peak: bool = False) -> int:
 def measure_elsewhere(name: str) -> dict[str, float | str]:
     """Measure in a process of its own; say what went wrong if something did."""
     print(f"measuring {name} ...", file=sys.stderr)
-    done = subprocess.run(  # noqa: S603  # this very script
-        [sys.executable, "-m", "benchmarks.speed.selection_speed", "--measure", name],
+    done = subprocess.run(  # noqa: S603  # this very module
+        [sys.executable, *COMMAND.split()[1:], "--measure", name],
         capture_output=True,
         text=True,
         check=False,
@@ -360,7 +361,7 @@ def page(found: list[Race], scaling: Mapping[str, Mapping[str, Any]]) -> str:
     held = [race for race in found if race.method in HELD and not MODES[race.mode]]
     slowest = min(held, key=lambda race: race.ratio)
     fit = sum(row.endswith("| yes |") for row in scaling_table(scaling).splitlines())
-    command = shlex.join(["python", "benchmarks/selection_speed.py", *sys.argv[1:]])
+    command = shlex.join([*COMMAND.split(), *sys.argv[1:]])
     return f"""# Selection
 
 ```sh
@@ -395,7 +396,7 @@ parameters, so that features are 121 wide. Memory is what the process grows by. 
 def main() -> None:
     """Parse, measure, write."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=COMMAND, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="compare choices, time nothing")
     parser.add_argument("--store", action="store_true", help="keep the choices of bmdal_reg")

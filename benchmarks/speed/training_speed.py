@@ -15,7 +15,6 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -23,7 +22,6 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample.core import derive_generator
 from adaptsample.training import GradientDescent
 from adaptsample.training.losses import Samples
@@ -98,9 +96,8 @@ def train_compiled(theta: Tensor, samples: Samples, steps: int) -> list[float]:
     """Train with the library; return the losses."""
     recipe = GradientDescent(learning_rate=RECIPE.learning_rate, decay=RECIPE.decay, steps=steps)
     generator = derive_generator(0, "fit")
-    losses: list[float] = recipe.train(
-        theta, WIDTHS, "tanh", samples, generator=generator
-    ).train_loss.tolist()
+    (training,) = recipe.train(theta, WIDTHS, "tanh", samples, generator=generator)
+    losses: list[float] = training.train_loss.tolist()
     return losses
 
 
@@ -156,6 +153,7 @@ def table(results: list[Result]) -> Table:
 def main() -> int:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.training_speed",
         description=__doc__,
         epilog="A busy machine slows both loops, so trust the speedup more than the times.",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -4,24 +4,21 @@ A gradient costs 0, 0.5, 1 or d evaluations. Runs that buy values only, all grad
 are worth it, ask the points of the same Sobol sequence with the same network, so what differs is
 what was bought. Cells are kept beside the page as JSON; what was interrupted goes on with --resume.
 
-    python benchmarks/gradient_price.py
-    python benchmarks/gradient_price.py --only peak --resume
-    python benchmarks/gradient_price.py --quick
+    python -m benchmarks.strategies.gradient_price
+    python -m benchmarks.strategies.gradient_price --only peak --resume
+    python -m benchmarks.strategies.gradient_price --quick
 """
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, log
-from pathlib import Path
 from statistics import mean
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample.oracles.problems import PROBLEMS
 from benchmarks.harness.command import Benchmark
 from benchmarks.harness.jobs import Cell, Job
-from benchmarks.harness.runs import Schedule, measure_run
 from benchmarks.harness.tables import groups, machine, markdown, number, whole
+from benchmarks.strategies.runs import Schedule, measure_run
 
 BUYERS: Final[Mapping[str, str]] = {
     "values": "no_gradients()",
@@ -225,7 +222,7 @@ def _weights(cells: Sequence[Cell]) -> str:
 def main(arguments: Iterable[str] | None = None) -> None:
     """Run the command."""
     Benchmark(
-        "gradient_price",
+        "benchmarks.strategies.gradient_price",
         __doc__,
         lambda seeds, quick: jobs(seeds, quick=quick),
         (measure, measure_quickly),

@@ -6,28 +6,25 @@ the root mean square error on held-out rows, relative to that of rows bought at 
 given the very matrices of features that our strategies get. Cells are kept beside the page as JSON;
 what was interrupted goes on with --resume.
 
-    python benchmarks/pool_learning.py
-    python benchmarks/pool_learning.py --only lcmd --resume
-    python benchmarks/pool_learning.py --quick
+    python -m benchmarks.strategies.pool_learning
+    python -m benchmarks.strategies.pool_learning --only lcmd --resume
+    python -m benchmarks.strategies.pool_learning --quick
 """
 
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log, nan
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Final, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Generator, Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, too
 from adaptsample import Dataset, State, Strategy
-from adaptsample.acquisition import FeatureStrategy
+from adaptsample.acquisition import FeatureStrategy, Rows
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from adaptsample.surrogates.committee import Committee
@@ -37,7 +34,7 @@ from adaptsample.training import GradientDescent
 from benchmarks.harness.command import Benchmark
 from benchmarks.harness.jobs import Cell, Job
 from benchmarks.harness.tables import groups, machine, markdown, whole
-from benchmarks.strategies import bmdal as _bmdal
+from benchmarks.strategies import bmdal
 from benchmarks.strategies.pools import N_ROWS, TABLES, Pool, pool
 
 OURS: Final = (
@@ -82,17 +79,12 @@ class Selected(FeatureStrategy[Any]):
     method: str = "lcmd"
     noise: float = 1e-3
 
-    def choose_rows(
-        self,
-        new: Float[Tensor, "c f"],
-        known: Float[Tensor, "t f"],
-        n: int,
-        *,
-        generator: Generator,
-    ) -> Int64[Tensor, " n"]:
+    def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Int64[Tensor, " n"]:
         """Return the rows in the order in which they are chosen."""
         seed = int(torch.randint(2**31, (1,), generator=generator))
-        chosen = _bmdal.select(self.method, new, known, n, alone=False, noise=self.noise, seed=seed)
+        chosen = bmdal.select(
+            self.method, rows.new, rows.known, n, alone=False, noise=self.noise, seed=seed
+        )
         return torch.tensor(chosen)
 
 
@@ -306,7 +298,7 @@ def _level(cells: Sequence[Cell], table: str) -> float:
 def main(arguments: Iterable[str] | None = None) -> None:
     """Run the command."""
     Benchmark(
-        "pool_learning",
+        "benchmarks.strategies.pool_learning",
         __doc__,
         lambda seeds, quick: jobs(seeds, quick=quick),
         (measure, measure_quickly),

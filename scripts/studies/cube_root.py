@@ -21,7 +21,7 @@ from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.surrogates.protocol import Model
 from adaptsample.training import GradientDescent, LevenbergMarquardt, ScipyLeastSquares, Trainer
 from adaptsample.training.scipy_least_squares import ScipyTraining
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, UNITS, STARTS = 50, 3, 10
 EVALUATIONS = 1000  # SciPy's own limit for ten parameters

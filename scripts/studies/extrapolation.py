@@ -17,7 +17,7 @@ from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.formula import Formula
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, NOISE = 100, 0.1
 END = 10.0  # of the data, which begin at 0

@@ -22,7 +22,7 @@ from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent, LevenbergMarquardt
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, N_BEST = 1000, 30
 FUNCTIONS: Final = {"sin": "sin(x)", "exp_sin": "exp(sin(x))"}

@@ -21,7 +21,7 @@ from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.training import GradientDescent
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 EDGE, N = 0.1, 100
 TARGETS = {

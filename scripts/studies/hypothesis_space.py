@@ -20,7 +20,7 @@ from adaptsample.surrogates.formula import Formula
 from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from adaptsample.training.network import count_parameters, initial_parameters, split
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 UNITS, N_TRAIN, N_DENSE = 10, 100, 401
 RATE, STEPS = 0.005, 5000
@@ -142,7 +142,7 @@ def stay_equal(target: str, steps: int) -> tuple[float, float]:
     network = MLP((UNITS,), "relu", training=replace(DESCENT, steps=0), scale=False)
     model = network.fit(data, generator=derive_generator(0, "equal"))
     assert isinstance(model, MLPModel)
-    start = MLPModel(model.network.with_theta(theta), model.training)
+    start = MLPModel(model.network.with_theta(theta), model.finalists)
     going_on = replace(network, training=replace(DESCENT, continued_steps=steps))
     trained = going_on.fit(data, generator=derive_generator(0, "equal"), start=start)
     layers = split(trained.network.theta, widths)

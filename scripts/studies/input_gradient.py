@@ -23,7 +23,7 @@ from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent
 from adaptsample.training.network import Layers, initial_parameters, input_gradient, split
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 FLOOR: Final = 1e-18
 """What no difference at all is drawn as."""
@@ -181,7 +181,7 @@ def run(effort: Effort) -> Finding:
             (
                 "Largest disagreement with automatic differentiation",
                 Table.of(
-                    ("", "asked for", "library", "as written out in this experiment"),
+                    ("", "asked for", "library", "as written out in this study"),
                     [
                         (
                             name,

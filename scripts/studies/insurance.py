@@ -27,7 +27,7 @@ from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt
-from scripts.studies._study import Effort, Finding, Study, spread
+from scripts.studies.common.study import Effort, Finding, Study, spread
 
 PATH = Path(__file__).with_suffix(".csv")
 COLUMNS = ("age", "sex", "bmi", "children", "smoker", "region", "charges")

@@ -14,7 +14,7 @@ from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
 from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, SLOPE, INTERCEPT, NOISE = 100, 10.0, 3.0, 3.0
 X = Box({"x": (0, 9.9)}).grid(N)

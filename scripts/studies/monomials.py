@@ -17,7 +17,7 @@ from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import LevenbergMarquardt, ScipyLeastSquares
-from scripts.studies._study import Effort, Finding, Study
+from scripts.studies.common.study import Effort, Finding, Study
 
 FIXED, PER_POWER = 40, 8
 GOAL, FLOOR = 1e-4, 1e-7  # the error asked for; what is below the floor is rounding

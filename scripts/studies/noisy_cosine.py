@@ -20,7 +20,7 @@ from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 from adaptsample.training import GradientDescent
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, NOISE, BATCH, EPOCHS = 100, 0.1, 10, 10_000
 X = Box({"x": (0, 9.9)}).grid(N)

@@ -20,7 +20,7 @@ from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.formula import Formula
 from adaptsample.training import GradientDescent
 from adaptsample.training.losses import Samples
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, MANY = 100, 100_000
 SLOPE, INTERCEPT = -0.68, 1.4

@@ -19,7 +19,7 @@ from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt, Training
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, SHARES, NOISE, BATCH = 30, (0.68, 0.32), 1.5, 10
 DOMAIN = Box({"x": (0, 10)})

@@ -16,7 +16,7 @@ from adaptsample.oracles.problems import problem
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.training import GradientDescent, Training
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 N, SHARES = 100, (0.85, 0.15)  # of which another 15 of 85 only validate
 REPORTED_MSE, REPORTED_MAX = 1.2e-5, 6.753e-3

@@ -4,7 +4,7 @@ from dataclasses import replace
 from statistics import median
 
 from adaptsample.experiments.presets import PRESETS
-from scripts.studies._peak import (
+from scripts.studies.common.peak import (
     AIM,
     BEST,
     SETTINGS,
@@ -15,7 +15,7 @@ from scripts.studies._peak import (
     summary,
     training_loss,
 )
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 ROUNDS = 100
 WITH_GRADIENT = "the same, gradient in the loss"

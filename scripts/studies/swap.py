@@ -1,7 +1,7 @@
 """The peak function from a training set in which one point is exchanged each round."""
 
 from adaptsample.experiments.presets import PRESETS
-from scripts.studies._peak import (
+from scripts.studies.common.peak import (
     AIM,
     BEST,
     SETTINGS,
@@ -12,7 +12,7 @@ from scripts.studies._peak import (
     progress,
     summary,
 )
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 OURS = "`mlp`, `swap`"
 

@@ -16,7 +16,7 @@ from adaptsample.oracles import NoisyOracle
 from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import GradientDescent, LevenbergMarquardt
-from scripts.studies._study import Effort, Finding, Study, number
+from scripts.studies.common.study import Effort, Finding, Study, number
 
 TARGET, NOISE, N_DENSE = "runge", 0.05, 401
 WIDTHS, NUMBERS = (1, 2, 3, 5, 8, 12), (20, 40, 80, 200, 500, 2000)

@@ -3,7 +3,7 @@
 from statistics import median
 
 from adaptsample.experiments.presets import PRESETS
-from scripts.studies._peak import (
+from scripts.studies.common.peak import (
     BEST,
     SETTINGS,
     follow,
@@ -13,7 +13,7 @@ from scripts.studies._peak import (
     progress,
     summary,
 )
-from scripts.studies._study import Effort, Finding, Study, number, spread
+from scripts.studies.common.study import Effort, Finding, Study, number, spread
 
 REPORTED = 0.0013
 OURS = "`mlp`, `topk`"

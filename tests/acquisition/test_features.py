@@ -8,8 +8,8 @@ from adaptsample.acquisition import FullGradient, Inputs, LastLayer, Sketched
 from adaptsample.core import derive_generator
 from adaptsample.errors import UnsupportedModelError
 from adaptsample.surrogates import SupportsFeatures, SupportsParameterGradient, capable
+from adaptsample.testing.fakes import FormulaModel
 from benchmarks.reliability.referee import PlaneModel
-from tests.fakes import FormulaModel
 
 BOX = Box({"x": (0, 4), "y": (-1, 1)})
 X = BOX.sobol(9, generator=derive_generator(0, "x"))

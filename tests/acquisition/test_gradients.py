@@ -10,8 +10,8 @@ from adaptsample import Box, Dataset, State
 from adaptsample.acquisition import AllGradients, Gradients, Inputs, NoGradients, WorthIt
 from adaptsample.acquisition.gradients import _N_TARGET
 from adaptsample.core import derive_generator
+from adaptsample.testing.fakes import FormulaModel
 from benchmarks.reliability.referee import PlaneModel
-from tests.fakes import FormulaModel
 
 BOX = Box({"x": (0, 4), "y": (-1e-3, 1e-3)})
 NOISE = 0.05

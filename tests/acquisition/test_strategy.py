@@ -22,6 +22,7 @@ from adaptsample.acquisition import (
     Inputs,
     PoolStrategy,
     Proposal,
+    Rows,
     SearchStrategy,
     Selection,
     WorthIt,
@@ -32,9 +33,9 @@ from adaptsample.errors import UnsupportedModelError
 from adaptsample.oracles import FunctionOracle
 from adaptsample.registry import make_strategy
 from adaptsample.surrogates import SupportsCommittee, SupportsStd
+from adaptsample.testing.fakes import FormulaModel
 from benchmarks.reliability.referee import Plane, PlaneModel
 from tests.conftest import CountingFunction
-from tests.fakes import FormulaModel
 
 M = TypeVar("M")
 BOX = Box({"x": (0, 4), "y": (-1, 1)})
@@ -254,7 +255,7 @@ def test_a_selection_knows_in_the_unit_cube_what_is_taken() -> None:
 
 
 def test_candidates_where_evaluations_failed_are_fewer() -> None:
-    seen: list[Tensor] = []
+    seen: list[Rows] = []
 
     @final
     @dataclass(frozen=True)
@@ -310,20 +311,19 @@ def test_a_search_counts_for_less_where_evaluations_failed() -> None:
 
 
 def test_features_are_scaled_so_that_points_that_are_taken_have_a_mean_square_of_one() -> None:
-    seen: list[Tensor] = []
+    seen: list[Rows] = []
 
     @final
     @dataclass(frozen=True)
     class Look(FeatureStrategy[Any]):
-        def choose_rows(
-            self, new: Tensor, known: Tensor, n: int, *, generator: Generator
-        ) -> Tensor:
-            seen.extend([new, known])
+        def choose_rows(self, rows: Rows, n: int, *, generator: Generator) -> Tensor:
+            seen.append(rows)
             return torch.arange(n)
 
     state = _state(failed=BOX.grid(2)[:2])
     _plan(Look(features=Inputs(), n_candidates=30), state, 2)
-    new, known = seen
+    (rows,) = seen
+    new, known = rows.new, rows.known
     assert known.shape == (6 + 3 + 2, 2)
     assert new.shape[1] == 2
     unit = BOX.to_unit(state.taken)

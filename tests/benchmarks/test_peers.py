@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from benchmarks.harness.jobs import Cell, Job, run_jobs
-from benchmarks.peers import __main__ as peers
+from benchmarks.peers import comparison as peers
 from benchmarks.peers.gaussian import integrated_variance
 from benchmarks.peers.ours import run_of
 from benchmarks.peers.samplers import PEERS, Package
@@ -253,7 +253,7 @@ def test_a_quick_run_has_every_row(tmp_path: Path, capsys: pytest.CaptureFixture
             assert min(seconds for _, _, seconds in curve) >= 0  # clocks tick slowly
     for heading in ("Where a peer wins", "geometric means", "equal errors", "Time and memory"):
         assert heading in page
-    assert "python benchmarks/peers.py --quick\n" in page
+    assert "python -m benchmarks.peers --quick\n" in page
     assert "Unfinished" not in page
     peers.main(["--quick", "--out", str(tmp_path), "--only", "runge", "--resume"])
     assert json.loads((tmp_path / "peers.json").read_text())[0] == cells[0]

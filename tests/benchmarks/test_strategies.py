@@ -5,8 +5,8 @@ import pytest
 from adaptsample.comparison.statistics import Comparison
 from adaptsample.surrogates.polynomial import Polynomial
 from benchmarks.harness.jobs import Cell, Job
-from benchmarks.harness.runs import SURROGATES, Schedule, measure_run, oracle
-from benchmarks.strategies.__main__ import SECTIONS
+from benchmarks.strategies.runs import SURROGATES, Schedule, measure_run, oracle
+from benchmarks.strategies.sections import SECTIONS
 from benchmarks.strategies.tables import comparison_of, losers, pool_table, summary
 
 

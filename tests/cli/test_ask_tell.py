@@ -7,20 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from adaptsample import Box, Sampler
-from adaptsample.cli import session as shell
-from adaptsample.cli.ask_tell import main
-from adaptsample.errors import LedgerBusyError
+from adaptsample.cli import session
+from adaptsample.cli.main import main
 from adaptsample.oracles import ExpressionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 BOUNDS = ("--bound", "x=0:1", "--bound", "y=-2:3")
 FAST = ("--strategy", "random", "--surrogate", "polynomial")
@@ -182,26 +177,6 @@ def test_a_bad_line_is_refused_by_number_and_the_others_are_kept(
     assert len(read(Path("a")).evaluations) == 2
 
 
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
-    ),
-    max_leaves=5,
-)
-
-
-@settings(deadline=None, derandomize=True)
-@given(st.binary(max_size=80), st.fixed_dictionaries({"x": _JSON, "y": _JSON, "error": _JSON}))
-def test_any_line_is_recorded_or_refused(noise: bytes, result: dict[str, Any]) -> None:
-    sampler = Sampler(Box({"x": (0, 1)}))
-    lines = [noise, json.dumps(result).encode(), b'{"x": [0.5], "y": 1}']
-    outcomes = [told.outcome for told in shell.tell(sampler, lines, first=1)]
-    assert set(outcomes[:-1]) <= {"recorded", "failed", "refused"}
-    assert outcomes[-1] in ("recorded", "known", "refused")  # refused if y had two numbers before
-    assert len(sampler.evaluations) == len([o for o in outcomes if o in ("recorded", "failed")])
-
-
 def test_gradients_and_several_outputs_are_told_too(run: Shell) -> None:
     run("create", "a", *BOUNDS, *FAST)
     run("create", "b", *BOUNDS, *FAST)
@@ -231,30 +206,8 @@ def test_results_are_recorded_as_they_come(run: Shell, monkeypatch: pytest.Monke
 
 
 def _ask_elsewhere(path: str) -> str:
-    with shell.opened(Path(path), on_wait=print) as sampler:
-        return "\n".join(map(json.dumps, shell.ask(sampler, 1)))
-
-
-def test_shells_at_the_same_time_get_different_points(run: Shell) -> None:
-    run("create", "a", *BOUNDS, *FAST)
-
-    def work(worker: int) -> list[list[float]]:
-        points = []
-        for _ in range(4):
-            with shell.opened(Path("a"), on_wait=print) as sampler:
-                mine = [request["x"] for request in shell.ask(sampler, 2)]
-            with shell.opened(Path("a"), on_wait=print) as sampler:
-                line = json.dumps({"x": mine[0], "y": worker}).encode()
-                assert [t.outcome for t in shell.tell(sampler, [line], first=1)] == ["recorded"]
-            points += mine
-        return points
-
-    with ThreadPoolExecutor(4) as pool:
-        points = [tuple(x) for some in pool.map(work, range(4)) for x in some]
-    assert len(points) == len(set(points)) == 32
-    recorded = read(Path("a"))
-    assert recorded.damaged == ()
-    assert len(recorded.evaluations) == len(recorded.pending) == 16
+    with session.opened(Path(path), on_wait=print) as sampler:
+        return "\n".join(map(json.dumps, session.ask(sampler, 1)))
 
 
 def test_processes_at_the_same_time_get_different_points(run: Shell, tmp_path: Path) -> None:
@@ -269,37 +222,8 @@ def test_processes_at_the_same_time_get_different_points(run: Shell, tmp_path: P
     assert len(lines) == len(set(lines)) == 6
 
 
-def test_whoever_waits_is_told_for_whom(run: Shell) -> None:
-    run("create", "a", *BOUNDS, *FAST)
-    said: list[str] = []
-    released = threading.Event()
-    with shell.opened(Path("a"), on_wait=print):
-        with pytest.raises(LedgerBusyError, match="being written by process"):
-            Sampler(
-                Box({"x": (0, 1), "y": (-2, 3)}),
-                strategy="random",
-                surrogate="polynomial",
-                run_file="a",
-                existing="resume",
-            )
-
-        def wait() -> None:
-            def on_wait(text: str) -> None:
-                said.append(text)
-                released.set()
-
-            with shell.opened(Path("a"), on_wait=on_wait):
-                pass
-
-        waiter = threading.Thread(target=wait)
-        waiter.start()
-        assert released.wait(30)
-    waiter.join()
-    assert f"being written by process {os.getpid()}" in said[0]
-
-
 def test_help_teaches_a_whole_session(run: Shell) -> None:
-    status, out, _ = run("--help")
+    status, out, _ = run("create", "--help")
     assert status == 0
     for word in ("create", "ask", "tell", "status", "export", "a whole session"):
         assert word in out

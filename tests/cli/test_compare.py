@@ -1,4 +1,4 @@
-"""scripts/compare_strategies.py, as it is called."""
+"""`adaptsample compare`, as it is called."""
 
 import csv
 import shutil
@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from adaptsample.cli.main import main
 from adaptsample.comparison.summaries import baseline_of
 from adaptsample.comparison.tables import Table
-from scripts.compare_strategies import main
 
 WRONG = """
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ FAST = ("--surrogate", "polynomial", "--budget", "14", "--n-initial", "8", "--wo
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     def run(*arguments: str) -> tuple[int, str, str]:
         try:
-            status = main([*arguments, "--out", str(tmp_path)])
+            status = main(["compare", *arguments, "--out", str(tmp_path)])
         except SystemExit as error:
             status = int(error.code or 0)
         told = capsys.readouterr()
@@ -56,7 +56,7 @@ def test_random_and_sobol_take_part_unasked(run: Any, tmp_path: Path) -> None:
     }
     assert all(row["seeds"] == "2" and row["evaluations"] == "14" for row in rows)
     page = (folder / "README.md").read_text()
-    assert "python scripts/compare_strategies.py --strategy topk --oracle runge" in page
+    assert "adaptsample compare --strategy topk --oracle runge" in page
     assert (folder / "overview.tex").read_text().startswith(r"\begin{tabular}{lrrrrrr}")
     for row in rows:
         assert float(row["error_low"]) <= float(row["error"]) <= float(row["error_high"])

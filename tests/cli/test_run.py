@@ -1,7 +1,6 @@
-"""The command, run as a user runs it."""
+"""`adaptsample run`, as a user runs it."""
 
 import json
-import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -9,14 +8,10 @@ from typing import Any
 
 import pytest
 
-from adaptsample.record.ledger import read
+from adaptsample.cli.main import main
+from adaptsample.record.run_file import read
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "run_strategy.py"
 FAST = ["--surrogate", "mlp(hidden=(8,), training=gradient_descent(steps=50, continued_steps=5))"]
-
-
-def _run(*arguments: str) -> int:
-    return int(runpy.run_path(str(SCRIPT))["main"](list(arguments)))
 
 
 @pytest.fixture
@@ -25,7 +20,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
 
     def call(*arguments: str) -> tuple[int, str, str]:
         try:
-            status = _run(*arguments, "--out", str(tmp_path))
+            status = main(["run", *arguments, "--out", str(tmp_path)])
         except SystemExit as stopped:
             status = int(stopped.code or 0)
         out = capsys.readouterr()

@@ -9,8 +9,8 @@ from adaptsample import Sampler
 from adaptsample.comparison.caveats import doubts
 from adaptsample.comparison.curves import read_curves
 from adaptsample.comparison.statistics import Comparison
+from adaptsample.core.files import decode, encode
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
-from adaptsample.record.ledger import decode, encode
 from benchmarks.reliability.referee import Plane
 
 

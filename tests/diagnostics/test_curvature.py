@@ -1,6 +1,7 @@
 """Curvature of the loss: exact for a line, and as finite differences have it for a network."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Generator, Tensor
 
 from adaptsample import Box, Dataset
 from adaptsample.diagnostics.curvature import Curvature, curvature
-from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
+from adaptsample.surrogates.mlp import MLP, MLPModel, NetworkModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt, ScipyLeastSquares
 
 F64 = torch.float64
@@ -17,7 +18,7 @@ DRAWN = GradientDescent(steps=0)
 DATA = Dataset(X, torch.stack([torch.sin(X.sum(1)), X.prod(1)], dim=1))
 
 
-def fit(recipe: MLP, data: Dataset = DATA) -> MLPModel | CalibratedMLPModel:
+def fit(recipe: MLP, data: Dataset = DATA) -> NetworkModel[Any]:
     return recipe.fit(data, generator=Generator().manual_seed(0))
 
 
@@ -47,7 +48,7 @@ def test_derivatives_are_those_of_finite_differences(activation: str | tuple[str
     steps = 1e-5 * torch.eye(len(network.theta), dtype=F64)
 
     def at(theta: Tensor) -> Curvature:
-        return curvature(MLPModel(network.with_theta(theta), model.training), DATA)
+        return curvature(MLPModel(network.with_theta(theta), model.finalists), DATA)
 
     def sum_of_squares(theta: Tensor) -> Tensor:
         error = network.with_theta(theta).predict(X) - DATA.y
@@ -76,7 +77,7 @@ def test_units_that_are_the_same_leave_directions_that_do_not_matter() -> None:
     for first, second in ((0, 1), (2, 3), (4, 5)):
         theta[second] = theta[first]  # weights of the first layer and biases of two equal units
     theta[6:10] = theta[6:8].repeat(2)
-    same = MLPModel(model.network.with_theta(theta), model.training)
+    same = MLPModel(model.network.with_theta(theta), model.finalists)
     found = curvature(same, Dataset(X, same.predict(X)))
     # of (u, v) only u + v matters: 3 parameters of the first layer and 2 of the second stay
     assert found.effective_rank(1e-10) == len(theta) - 5

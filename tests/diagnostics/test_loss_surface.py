@@ -47,7 +47,8 @@ def test_a_descent_on_a_parabola_is_a_geometric_sequence():
 def test_a_path_ends_where_the_fit_ends(optimizer):
     momentum = 0.5 if optimizer == "sgd" else 0.0
     training = GradientDescent(optimizer, 0.1, decay=1, steps=20, momentum=momentum)
-    whole = training.train(ZERO, [1, 1], "tanh", SAMPLES, generator=derive_generator(0, "whole"))
+    generator = derive_generator(0, "whole")
+    (whole,) = training.train(ZERO, [1, 1], "tanh", SAMPLES, generator=generator)
     steps = path(training)
     assert torch.equal(steps[0], ZERO)
     torch.testing.assert_close(steps[-1], whole.theta, rtol=1e-13, atol=1e-15)

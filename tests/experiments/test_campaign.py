@@ -17,7 +17,7 @@ from adaptsample.experiments.campaign import run_all, state_of
 from adaptsample.experiments.experiment import Experiment
 from adaptsample.loop import Specification
 from adaptsample.oracles import ExpressionOracle, FunctionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction
 

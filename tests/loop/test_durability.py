@@ -18,12 +18,12 @@ import torch
 
 from adaptsample import Box, Run, Sampler
 from adaptsample.errors import ExecutorError, LedgerError, RunFailedError
-from adaptsample.evaluation.asking import Question, Status
+from adaptsample.evaluation.evaluation import Question, Status
 from adaptsample.evaluation.spool import Spool, work
 from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.record import ledger as ledger_module
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from adaptsample.surrogates.polynomial import Polynomial
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction

@@ -18,7 +18,7 @@ from adaptsample.loop.sampler import Sampler
 from adaptsample.loop.specification import Specification
 from adaptsample.oracles import ExpressionOracle, Oracle
 from adaptsample.oracles.problems import problem
-from adaptsample.record.ledger import Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 FOLDER = Path(__file__).parents[1] / "data" / "frozen"
 MACHINE = FOLDER / "machine.json"

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -14,7 +14,7 @@ from adaptsample.acquisition import DropAll, Proposal
 from adaptsample.core import derive_generator
 from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from adaptsample.registry import make_strategy
 from benchmarks.reliability.calls import BAD_ANSWERS
 from benchmarks.reliability.referee import Plane
@@ -498,3 +498,43 @@ def test_the_dataframe_has_a_row_a_round(oracle: ExpressionOracle) -> None:
     frame = _sampler(oracle, batch_size=5).run(20).to_dataframe()
     assert list(frame["n_evaluations"]) == [10, 15, 20]
     assert {"mae", "rmse", "max", "round", "training_set"} <= set(frame.columns)
+
+
+def test_evaluate_answers_every_point_once_whatever_the_file_holds_besides(
+    box: Box, tmp_path: Path
+) -> None:
+    oracle = FunctionOracle(lambda x: x[:, 0] + x[:, 1], box)
+    path, settings = tmp_path / "run.jsonl", {"surrogate": "polynomial", "n_initial": 4}
+    first = Sampler(oracle, **settings, run_file=path)
+    x = first.ask()
+    results = first.evaluate(x)
+    first.tell([[0.5, 0.5]], [1.0])  # by somebody else, meanwhile
+    first.tell(x, results)
+    first.close()
+    again = Sampler(oracle, **settings, run_file=path, existing="resume")
+    x = again.ask()
+    results = again.evaluate(x)
+    assert [e.x.tolist() for e in results] == x.tolist()
+    again.tell(x, results)
+    assert len(again.data) == 5
+    again.close()
+
+
+def test_evaluations_told_back_are_those_of_the_points(box: Box) -> None:
+    sampler = Sampler(FunctionOracle(lambda x: x[:, 0], box), surrogate="polynomial")
+    x = sampler.ask(3)
+    results = sampler.evaluate(x)
+    with pytest.raises(ValueError, match="got 3 points and 2 evaluations"):
+        sampler.tell(x, results[:2])
+    with pytest.raises(ValueError, match=r"evaluation 0 is of .*, not of .*evaluate\(x\) returned"):
+        sampler.tell(x.flip(0), results)
+    with pytest.raises(ValueError, match="got 3 points and 0 evaluations"):
+        sampler.tell(x, [])
+    stranger = [replace(e) for e in results]
+    with pytest.raises(ValueError, match="was not made by this sampler; tell its values instead"):
+        sampler.tell(x, stranger)
+    with pytest.raises(ValueError, match="gradient"):
+        sampler.tell(x, results, gradient=torch.ones(3, 1, 2))
+    assert len(sampler.data) == 0
+    sampler.tell(x, results)
+    assert len(sampler.data) == 3

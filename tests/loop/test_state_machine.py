@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from adaptsample import Box, Sampler
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 from benchmarks.reliability.referee import Plane
 
 BOX = Box({"x": (0, 1), "y": (0, 1)})

@@ -5,7 +5,7 @@ import pytest
 from adaptsample import Sampler
 from adaptsample.loop.stopping import Confirmation
 from adaptsample.oracles import ExpressionOracle
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 
 def test_a_single_miss_starts_the_count_again() -> None:

@@ -19,7 +19,8 @@ import torch
 
 from adaptsample import Box
 from adaptsample.errors import CommandError, OutputError
-from adaptsample.evaluation.asking import Question, Status, answer
+from adaptsample.evaluation.asking import answer
+from adaptsample.evaluation.evaluation import Question, Status
 from adaptsample.oracles import CommandOracle, Differentiable, Joint
 from adaptsample.registry import describe
 
@@ -257,6 +258,25 @@ def test_a_timeout_ends_grandchildren_that_ignore_requests(program: Any) -> None
     assert _gone(int(Path("grandchild").read_text()))
 
 
+def test_a_timeout_ends_a_grandchild_in_a_session_of_its_own(program: Any) -> None:
+    code = STUBBORN.replace("    with open", "    os.setsid()\n    with open", 1).replace(
+        "if os.fork() == 0 and os.fork() == 0", "if os.fork() == 0"
+    )
+    oracle = CommandOracle(program(code.format("time.sleep(60)")), BOX, timeout=0.5)
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.5 s"):
+        oracle(POINTS[:1])
+    assert _gone(int(Path("grandchild").read_text()))
+
+
+def test_who_holds_the_output_of_a_program_that_has_answered_is_not_waited_for(
+    program: Any,
+) -> None:
+    code = STUBBORN.replace("    with open", "    os.setsid()\n    with open", 1)
+    oracle = CommandOracle(program(code.format("print(6, flush=True); os._exit(0)")), BOX)
+    assert oracle(POINTS[:1]).item() == 6
+    os.kill(int(Path("grandchild").read_text()), signal.SIGKILL)  # out of reach
+
+
 def test_a_program_that_answers_leaves_nothing_running(program: Any) -> None:
     oracle = CommandOracle(program(STUBBORN.format("print(6, flush=True); os._exit(0)")), BOX)
     assert oracle(POINTS[:1]).item() == 6
@@ -267,11 +287,9 @@ def test_a_program_that_answers_leaves_nothing_running(program: Any) -> None:
 def test_a_program_ends_with_the_process_that_waits_for_it(program: Any, number: int) -> None:
     command = program(STUBBORN.format("time.sleep(60)"))
     code = (
-        "import signal, sys, torch\n"
-        "from adaptsample import Box\n"
-        "from adaptsample.oracles import CommandOracle\n"
+        "import pathlib, signal, sys; from adaptsample.oracles._process import run\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "CommandOracle(sys.argv[1:], Box({'x': (0, 1)}))(torch.zeros(1, 1))"
+        "run(sys.argv[1:], stdin=b'', folder=pathlib.Path(), timeout=None)"
     )
     waiting = subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code, *command], stderr=subprocess.DEVNULL

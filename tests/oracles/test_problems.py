@@ -1,4 +1,4 @@
-"""Every problem keeps its contract, and each formula is the one of the literature."""
+"""Problems by name, and each formula is the one of the literature."""
 
 from math import cos, e, exp, pi, sin, tanh
 
@@ -46,15 +46,11 @@ def points(domain, n, seed=0):
     return domain.uniform(n, generator=torch.Generator().manual_seed(seed))
 
 
-def corners(domain):
-    return domain.grid(2)
-
-
 def at(name, *coordinates):
     return problem(name).exact(torch.tensor([coordinates], dtype=torch.float64)).item()
 
 
-# The contract of every problem.
+# What every problem keeps beyond the contract of oracles, see test_contract.
 
 
 def test_the_registry_holds_these_problems():
@@ -72,52 +68,12 @@ def test_it_is_an_oracle_whose_exact_version_is_exact_itself(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_is_finite_on_the_closed_domain(name):
-    oracle = problem(name)
-    x = torch.cat([points(oracle.domain, 500), corners(oracle.domain)])
-    for y in (oracle(x), oracle.exact(x)):
-        assert y.shape == (len(x), 1)
-        assert y.dtype == torch.float64
-        assert torch.isfinite(y).all()
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_the_same_point_gets_the_same_value(name):
-    oracle = problem(name)
-    x = points(oracle.domain, 50)
-    assert torch.equal(oracle(x), oracle(x.clone()))
-    assert torch.equal(oracle(x[7:8]), oracle(x)[7:8])
-
-
-@pytest.mark.parametrize("name", EVERY)
 def test_it_is_noisy_exactly_if_it_says_so(name):
     oracle = problem(name)
     x = points(oracle.domain, 50)
     assert (oracle.exact is oracle) == (name not in NOISY)
     assert isinstance(oracle, Differentiable) == (name not in NOISY)
     assert torch.equal(oracle(x), oracle.exact(x)) == (name not in NOISY)
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_its_gradient_agrees_with_central_differences(name):
-    """Fourth-order differences over the unit cube, where all variables have the same scale."""
-    exact = problem(name).exact
-    d = exact.domain.dimension
-    u = 0.01 + 0.98 * points(Box({f"u{i}": (0, 1) for i in range(d)}), 200)
-    width = exact.domain.upper - exact.domain.lower
-    gradient = exact.gradient(exact.domain.from_unit(u)) * width
-    assert gradient.shape == (200, 1, d)
-
-    def value(shift):
-        return exact(exact.domain.from_unit(u + shift))
-
-    tolerance = 1e-8 * value(0.0).abs().max().item()
-    for j, step in enumerate(1e-5 * torch.eye(d, dtype=torch.float64)):
-        near = value(step) - value(-step)
-        far = value(2 * step) - value(-2 * step)
-        torch.testing.assert_close(
-            gradient[:, :, j], (8 * near - far) / 12e-5, rtol=1e-6, atol=tolerance
-        )
 
 
 # Names and laziness.

@@ -14,8 +14,8 @@ from adaptsample import Box, Dataset, Sampler
 from adaptsample.core.pool import is_among, nearest_rows
 from adaptsample.oracles import Finite, SupportsExact, TableOracle
 from adaptsample.registry import describe, strategies
+from adaptsample.testing.fakes import FormulaModel
 from benchmarks.reliability.referee import Plane
-from tests.fakes import FormulaModel
 
 CSV = """\
 age,bmi,smoker,charges,note

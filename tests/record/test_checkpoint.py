@@ -85,7 +85,7 @@ def test_a_checkpoint_of_another_version_is_none(
         {"tuple": "os:terminal_size", "items": [[1, 2]]},
         {"class": "adaptsample.evaluation.workers:Processes", "fields": {}},
         {"partial": "os:system", "items": [{"list": []}], "names": []},
-        {"partial": "adaptsample.record.ledger:write_file", "items": [{"list": []}], "names": []},
+        {"partial": "adaptsample.core.files:write_file", "items": [{"list": []}], "names": []},
         {"class": "adaptsample.surrogates.mlp.surrogate:torch", "fields": {}},
     ],
 )

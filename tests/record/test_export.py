@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptsample import Box, Sampler
-from adaptsample.evaluation.asking import Evaluation, Status
+from adaptsample.evaluation.evaluation import Evaluation, Status
 from adaptsample.record import export
-from adaptsample.record.ledger import read
+from adaptsample.record.run_file import read
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -9,10 +9,28 @@ from torch import Tensor
 from adaptsample import Box, Dataset, State
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
-from tests.fakes import ThresholdModel
 
 BOX = Box({"x": (0, 1)})
 EIGHT = tuple(i / 9 for i in range(1, 9))
+
+
+@final
+@dataclass(frozen=True)
+class ThresholdModel:
+    """Steps from 0 to 1 at each of several places, all as likely: a committee about one jump.
+
+    Args:
+        thresholds: where, in one variable.
+    """
+
+    thresholds: tuple[float, ...]
+
+    def predict(self, x: Tensor) -> Tensor:
+        return self.committee(x).mean(dim=0)
+
+    def committee(self, x: Tensor) -> Tensor:
+        places = torch.tensor(self.thresholds, dtype=torch.float64)
+        return (x > places).T[:, :, None].double()
 
 
 def _state(thresholds: tuple[float, ...] = EIGHT, *, pending: Tensor | None = None) -> State:

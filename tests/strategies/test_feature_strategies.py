@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample.acquisition import FeatureStrategy
+from adaptsample.acquisition import FeatureStrategy, Rows
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
 from tests.acquisition.test_linear_posterior import variances
@@ -28,7 +28,7 @@ def _choose(name: str, new: Tensor, known: Tensor, n: int, seed: int = 0) -> lis
     strategy: Any = make_strategy(name)
     assert isinstance(strategy, FeatureStrategy)
     generator = derive_generator(seed, "choose")
-    return strategy.choose_rows(new, known, n, generator=generator).tolist()
+    return strategy.choose_rows(Rows(new, known), n, generator=generator).tolist()
 
 
 def _greedy(value: Callable[[Tensor], Tensor], new: Tensor, known: Tensor, n: int) -> list[int]:

@@ -11,7 +11,7 @@ from adaptsample import Box, Dataset, State
 from adaptsample.acquisition import PowerDraw
 from adaptsample.core import derive_generator
 from adaptsample.registry import make_strategy
-from tests.fakes import FormulaModel
+from adaptsample.testing.fakes import FormulaModel
 
 BOX = Box({"x": (0, 4), "y": (-1, 1)})
 X = BOX.uniform(7, generator=derive_generator(0, "x"))

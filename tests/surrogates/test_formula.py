@@ -2,8 +2,6 @@
 
 import json
 import math
-import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +11,12 @@ from torch import Tensor
 
 from adaptsample import Box, Dataset, Sampler
 from adaptsample.core import derive_generator
-from adaptsample.errors import DegenerateDataWarning, ExpressionError
+from adaptsample.errors import ExpressionError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.record.checkpoint import Checkpoint
 from adaptsample.registry import describe, label, make_surrogate, rebuild, surrogates
 from adaptsample.surrogates import SupportsGradient, SupportsNoise, SupportsParameterGradient
 from adaptsample.surrogates.formula import Formula, FormulaModel
-from tests.surrogates.test_contract import DEGENERATE
 
 LINE = Formula("a*x + b", ("x",), ("a", "b"))
 DECAY = Formula("a*exp(-k*x) + c", ("x",), ("a", "k", "c"))
@@ -153,21 +150,6 @@ def test_a_point_without_value_is_named():
     model = fit(Formula("a*log(x + 1)", ("x",), ("a",)), torch.log(X + 1))
     with pytest.raises(ValueError, match=r"no value at \[-2.0\]"):
         model.predict(torch.tensor([[0.0], [-2.0]], dtype=torch.float64))
-
-
-@pytest.mark.parametrize("formula", [LINE, replace(DECAY, n_starts=1)])
-@pytest.mark.parametrize("kind", sorted(set(DEGENERATE) - {"collinear"}))
-def test_degenerate_data_gives_a_finite_prediction_and_a_warning(formula: Formula, kind: str):
-    given = DEGENERATE[kind]
-    data = Dataset(given.x[:, :1], given.y)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        model = formula.fit(data, generator=derive_generator(0, "fit"))
-        assert bool(torch.isfinite(model.predict(data.x)).all())
-        assert bool(torch.isfinite(model.predict(data.x + 0.1)).all())
-    said = [w for w in told if w.category is DegenerateDataWarning]
-    assert len(said) == len(told) == (kind != "tiny values")
-    assert all(Path(w.filename) == Path(__file__) for w in said)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -17,11 +18,19 @@ from adaptsample.surrogates import (
     LearnsGradients,
     SupportsCommittee,
     SupportsCrossValidation,
+    SupportsHeldOut,
+    SupportsNoise,
     SupportsStd,
 )
 from adaptsample.surrogates.mlp import MLP, CalibratedMLPModel, MLPModel
-from adaptsample.training import GradientDescent, LevenbergMarquardt
-from adaptsample.training.gradient_descent.trainer import Training
+from adaptsample.training import (
+    Finalist,
+    GradientDescent,
+    LevenbergMarquardt,
+    Trainer,
+    Training,
+)
+from adaptsample.training.scipy_least_squares import ScipyTraining
 
 SHORT = MLP(
     hidden=(10, 8), activation="silu", training=GradientDescent(steps=60, continued_steps=20)
@@ -144,6 +153,38 @@ def test_only_a_model_that_can_say_how_well_it_predicts_offers_to() -> None:
         assert isinstance(by_least_squares, capability)
 
 
+@final
+@dataclass(frozen=True)
+class Lent:
+    """A method of training that nobody knows by name: another's, perhaps without its posterior."""
+
+    trainer: Trainer
+    posterior: bool = True
+
+    @property
+    def continues(self) -> bool:
+        return self.trainer.continues
+
+    def train(self, *args: Any, **options: Any) -> tuple[Finalist, ...]:
+        finalists = self.trainer.train(*args, **options)
+        if self.posterior:
+            return finalists
+        return tuple(ScipyTraining(f.theta, 0.0, f.theta, f.train_loss, True) for f in finalists)
+
+
+def test_what_a_model_can_do_is_decided_by_its_finalists() -> None:
+    """And not by the trainer's type: with the same finalists the same model comes out."""
+    points = data(15, with_gradient=True)
+    known, lent = (
+        fit_least_squares(recipe, points)
+        for recipe in (QUICK, replace(QUICK, training=Lent(QUICK.training)))
+    )
+    assert torch.equal(lent.std(probes()), known.std(probes()))
+    bare = fit(replace(QUICK, training=Lent(QUICK.training, posterior=False)), points)
+    assert torch.equal(bare.predict(probes()), known.predict(probes()))
+    assert not isinstance(bare, SupportsStd | SupportsCommittee | SupportsNoise | SupportsHeldOut)
+
+
 @pytest.mark.parametrize("recipe", [SHORT, QUICK, replace(QUICK, scale=False)], ids=label)
 def test_parameter_gradients_are_the_slopes_of_scaled_outputs(recipe: MLP) -> None:
     """Central differences, with each parameter moved on its own, in its prior's units."""
@@ -156,7 +197,7 @@ def test_parameter_gradients_are_the_slopes_of_scaled_outputs(recipe: MLP) -> No
         columns.append((high - low) / (2 * h) / network.outputs.unit)
     slopes = torch.stack(columns, dim=2)
     if isinstance(model, CalibratedMLPModel):
-        slopes = slopes * model.training.linearisation.scale
+        slopes = slopes * model.training.prior_std
     assert model.parameter_gradient(x).shape == (40, 2, len(theta))
     torch.testing.assert_close(model.parameter_gradient(x), slopes, rtol=1e-6, atol=1e-6)
 
@@ -197,7 +238,7 @@ def test_fits_from_other_starts_cast_doubt_where_points_are_few() -> None:
     again = fit_least_squares(recipe, sample_problem("franke", 85), many)
     assert math.isnan(alone.doubts[0])
     assert few.doubts[0] > 2 * many.doubts[0] > 0
-    assert len(again.trainings) == 3
+    assert len(again.finalists) == 3
 
 
 def test_the_std_covers_the_error() -> None:

@@ -7,12 +7,8 @@ from torch import Tensor
 
 from adaptsample.core import derive_generator
 from adaptsample.errors import DivergenceWarning
-from adaptsample.training.gradient_descent.trainer import (
-    GradientDescent,
-    OptimizerState,
-    Training,
-    dropout_masks,
-)
+from adaptsample.training.gradient_descent import GradientDescent, OptimizerState, Training
+from adaptsample.training.gradient_descent.program import dropout_masks
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import forward, initial_parameters, split
 
@@ -51,7 +47,7 @@ def theta_0() -> Tensor:
 def train(recipe: GradientDescent, samples: Samples, seed: int = 0, **options: object) -> Training:
     return recipe.train(
         theta_0(), WIDTHS, "tanh", samples, generator=derive_generator(seed, "fit"), **options
-    )
+    )[0]
 
 
 def torchs_loop(
@@ -151,7 +147,7 @@ def test_two_fits_with_the_state_carried_over_are_one_long_fit(optimizer: str) -
         waves(),
         generator=derive_generator(0, "fit"),
         state=first.state,
-    )
+    )[0]
     whole = train(replace(recipe, steps=80), waves())
     assert torch.equal(second.theta, whole.theta)
     assert torch.equal(second.state.moments, whole.state.moments)
@@ -315,7 +311,7 @@ def test_the_learning_rate_falls_linearly_to_its_share() -> None:
     recipe = GradientDescent("sgd", 1e-5, decay=0.1, steps=100)
     generator = derive_generator(0, "fit")
     theta = torch.zeros(2, dtype=torch.float64)
-    losses = recipe.train(theta, [1, 1], "tanh", samples, generator=generator).train_loss
+    losses = recipe.train(theta, [1, 1], "tanh", samples, generator=generator)[0].train_loss
     to_go = losses.sqrt()
     rates = (1 - to_go[1:] / to_go[:-1]) / 2
     torch.testing.assert_close(
@@ -332,7 +328,7 @@ def test_a_continued_fit_starts_with_the_last_fifth_of_the_schedule(
 
     def run(theta: Tensor, state: OptimizerState | None) -> Training:
         generator = derive_generator(0, "fit")
-        return recipe.train(theta, [1, 1], "tanh", samples, generator=generator, state=state)
+        return recipe.train(theta, [1, 1], "tanh", samples, generator=generator, state=state)[0]
 
     first = run(torch.zeros(2, dtype=torch.float64), None)
     to_go = run(first.theta, first.state).train_loss.sqrt()
@@ -343,7 +339,7 @@ def test_float32_training_stays_float32() -> None:
     samples = Samples(*(part.float() for part in waves()))
     result = CONSTANT.train(
         theta_0().float(), WIDTHS, "tanh", samples, generator=derive_generator(0, "fit")
-    )
+    )[0]
     assert result.theta.dtype == result.state.moments.dtype == torch.float32
     exact = train(CONSTANT, waves())
     torch.testing.assert_close(result.theta.double(), exact.theta, rtol=1e-2, atol=1e-3)

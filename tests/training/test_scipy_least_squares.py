@@ -31,7 +31,7 @@ def samples(x: Tensor, y: Tensor, slopes: Tensor | None = None) -> Samples:
 
 def train(recipe: ScipyLeastSquares, y: Tensor, **options: Any) -> ScipyTraining:
     given = {"theta": None, "widths": WIDTHS, "activation": "tanh", "samples": samples(X, y)}
-    return recipe.train(**{**given, **options}, generator=generator())
+    return recipe.train(**{**given, **options}, generator=generator())[0]
 
 
 @pytest.mark.parametrize("method", ["trf", "lm"])

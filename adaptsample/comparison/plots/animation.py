@@ -1,33 +1,20 @@
 """A run as a moving picture: a frame for each round."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.figure import Figure
 
-from adaptsample.comparison.curves import ERROR_NAMES, SMALLEST_ERROR, Measure
-from adaptsample.record.ledger import Recorded
-
-Format: TypeAlias = Literal["gif", "mp4"]
+from adaptsample.comparison.curves import SMALLEST_ERROR
+from adaptsample.comparison.measures import ERROR_NAMES, Measure
+from adaptsample.comparison.plots.formats import check_format
+from adaptsample.record.run_file import Recorded
 
 _WRITERS: Mapping[str, Any] = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 _OLD, _NEW = "#999999", "#d55e00"
-
-
-def check_format(ending: str) -> None:
-    """Refuse what no animation can be written as.
-
-    Raises:
-        ValueError: neither gif nor mp4, or mp4 without ffmpeg.
-    """
-    if f".{ending}" not in _WRITERS:
-        raise ValueError(f"an animation is a .gif or an .mp4, not {ending!r}")
-    if ending == "mp4" and shutil.which("ffmpeg") is None:
-        raise ValueError("an .mp4 needs ffmpeg, which is not installed; a .gif needs nothing")
 
 
 def animate_run(

@@ -13,11 +13,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scikit_posthocs import critical_difference_diagram
 
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.statistics import Comparison
-from adaptsample.record.ledger import Recorded
+from adaptsample.core.extras import needs_extra
+from adaptsample.record.run_file import Recorded
+
+with needs_extra("compare", "a comparison"):
+    from scikit_posthocs import critical_difference_diagram
 
 _ROUND_COLOURS = "plasma"  # perceptually even, readable in grey
 _MOST_BANDS = 6

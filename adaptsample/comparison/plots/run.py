@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.core.domain import Box
-from adaptsample.evaluation.asking import Evaluation
+from adaptsample.evaluation.evaluation import Evaluation
 from adaptsample.loop.run import Run
 from adaptsample.metrics.errors import reference_points
 from adaptsample.oracles import Finite, Oracle, SupportsExact

@@ -21,9 +21,10 @@ from typing import Any, TypeAlias, final
 
 from adaptsample.comparison.curves import SMALLEST_ERROR
 from adaptsample.comparison.repeat import MALFORMED, command_of, labels_of
+from adaptsample.core.files import Record
 from adaptsample.core.text import printable
 from adaptsample.errors import LedgerError
-from adaptsample.record.ledger import Record, Recorded, read
+from adaptsample.record.run_file import Recorded, read
 
 MEASURES = ("mae", "rmse", "max")
 MOST_NUMBERS = 1_000_000
@@ -101,9 +102,7 @@ def read_report(folders: Sequence[Path]) -> Report:
     found = {p.resolve(): p for folder in folders for p in folder.rglob("seed-*.jsonl")}
     if not found:
         names = ", ".join(map(str, folders))
-        raise ValueError(
-            f"no run file (seed-*.jsonl) below {names}; scripts/run_strategy.py makes some"
-        )
+        raise ValueError(f"no run file (seed-*.jsonl) below {names}; `adaptsample run` makes some")
     readings: list[_Reading] = []
     problems: list[str] = []
     numbers_left = MOST_NUMBERS

@@ -163,7 +163,7 @@ class Kriging:
         scales += off / _PRIOR_VARIANCE
         return value, torch.cat([scales, s.noise * m.diagonal().sum()[None]])
 
-    def fit(self, n_starts: int, start: Float[Tensor, " d+1"] | None) -> "Kriged":
+    def fitted(self, n_starts: int, start: Float[Tensor, " d+1"] | None) -> "Kriged":
         """Maximise the likelihood by L-BFGS-B from the best of isotropic starts.
 
         Rough and noisy explanations of the same data are different maxima: each level of noise has

@@ -91,7 +91,7 @@ class GaussianProcess:
         indices = _trend_indices(trend, *u.shape)
         noise = NOISE if self.noisy else NO_NOISE
         candidates = [
-            Kriging(u, z, indices, kernel, noise).fit(self.n_starts, theta)
+            Kriging(u, z, indices, kernel, noise).fitted(self.n_starts, theta)
             for kernel in self.kernels
         ]
         return min(candidates, key=lambda candidate: candidate.loss)

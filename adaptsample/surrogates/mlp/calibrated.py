@@ -1,9 +1,9 @@
-"""Networks fitted by least squares, which can tell how well they predict."""
+"""Networks that can tell how well they predict."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, nan
-from typing import final
+from typing import cast, final
 
 import torch
 from jaxtyping import Float
@@ -15,21 +15,18 @@ from adaptsample.core.scaling import Scaling
 from adaptsample.core.shapes import Points, Values
 from adaptsample.surrogates.chebyshev import fill_box
 from adaptsample.surrogates.conversion import accepts_arrays
+from adaptsample.surrogates.mlp.model import NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
-from adaptsample.training.levenberg_marquardt.trainer import (
-    LeastSquaresTraining,
-    LevenbergMarquardt,
-)
+from adaptsample.training.protocol import SupportsPosterior, Trainer
 
-_REFIT_ITERATIONS = 200  # of cross-validation, at most
 _PERTURBATIONS = (0.01, 0.001)  # of parameters, relative
 _GOOD_LOSS = 1e-12  # a refit with this mean squared error has not gone astray
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class CalibratedMLPModel:
-    """A network fitted by least squares, which knows how well it predicts.
+class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
+    """A fitted network that knows how well it predicts.
 
     Its standard deviation is that of the linearised fit (MacKay 1992), times a factor: as many
     held-out residuals are within it as there would be for a normal distribution. The factor costs
@@ -37,40 +34,18 @@ class CalibratedMLPModel:
 
     Attributes:
         network: the network, with its scalings.
-        trainings: of all finalists, the best first: their parameters, loss curves, and what is
-            needed to continue.
+        finalists: those that came to the end of training, the best, which is the network itself,
+            first: their parameters, loss curves, and what is needed to continue.
         trainer: how it was fitted.
         data: what to.
         relative: whether errors of slopes are measured against their mean square.
         seed: of the random numbers of the calibration.
     """
 
-    network: Network
-    trainings: tuple[LeastSquaresTraining, ...]
-    trainer: LevenbergMarquardt
+    trainer: Trainer
     data: Dataset
     relative: bool
     seed: int
-
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates of a point, d."""
-        return self.network.widths[0]
-
-    @accepts_arrays
-    def predict(self, x: Points) -> Values:
-        """Predict at n points, in the units of the data."""
-        return self.network.predict(x)
-
-    @accepts_arrays
-    def gradient(self, x: Points) -> Float[Tensor, "n k d"]:
-        """Return d y_k / d x_d at n points, in the units of the data."""
-        return self.network.gradient(x)
-
-    @accepts_arrays
-    def features(self, x: Points) -> Float[Tensor, "n f"]:
-        """Return the activations of the last hidden layer, in which the prediction is linear."""
-        return self.network.features(x)
 
     @accepts_arrays
     def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
@@ -79,18 +54,13 @@ class CalibratedMLPModel:
         Parameters are in units of their prior's standard deviation, so that those that the evidence
         holds near zero, as the weights of a variable that does not matter, count for little.
         """
-        return self.network.parameter_gradient(x) * self.training.linearisation.scale
+        return self.network.parameter_gradient(x) * self.training.prior_std
 
     @accepts_arrays
     def committee(self, x: Points) -> Float[Tensor, "m n k"]:
         """Return the predictions of all finalists, the model's own first."""
-        networks = (self.network.with_theta(training.theta) for training in self.trainings)
+        networks = (self.network.with_theta(finalist.theta) for finalist in self.finalists)
         return torch.stack([network.predict(x) for network in networks])
-
-    @property
-    def learns_gradients(self) -> bool:
-        """True."""
-        return True
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
@@ -100,18 +70,11 @@ class CalibratedMLPModel:
 
     @property
     def noise_std(self) -> Float[Tensor, " k"]:
-        """Standard deviation of the noise that the evidence finds, in the units of the data.
+        """Standard deviation of the noise that training found, in the units of the data.
 
-        In scaled units it is the same for all outputs; 0 if the fit had no prior.
+        In scaled units it is the same for all outputs; 0 if training looked for none.
         """
-        prior = self.training.state.prior
-        noise = float(prior.beta) ** -0.5 if len(prior.groups) else 0.0
-        return noise * self.network.outputs.unit
-
-    @property
-    def training(self) -> LeastSquaresTraining:
-        """The training of the network itself."""
-        return self.trainings[0]
+        return self.training.noise_std * self.network.outputs.unit
 
     @property
     def doubts(self) -> tuple[float, ...]:
@@ -120,10 +83,9 @@ class CalibratedMLPModel:
         That is the mean distance in the data's box, in units of the output's spread. A network
         may have creases between the points, where no residual tells; others have them elsewhere.
         """
-        if len(self.trainings) == 1:
+        if len(self.finalists) == 1:
             return (nan,) * self.data.y.shape[1]
-        x = fill_box(self.data.x)
-        own, *others = (self.network.with_theta(t.theta).predict(x) for t in self.trainings)
+        own, *others = self.committee(fill_box(self.data.x))
         spread = Scaling.to_moments(self.data.y).unit
         distances = [((other - own) / spread).abs().mean(dim=0) for other in others]
         return tuple(torch.stack(distances).amin(dim=0).tolist())
@@ -131,8 +93,7 @@ class CalibratedMLPModel:
     @property
     def n_parameters(self) -> tuple[int, ...]:
         """Effective number of parameters, for each output: how many its data determine."""
-        leverages = self.training.linearisation.leverages
-        shares = leverages.view(-1, *self.data.y.shape).sum(dim=(0, 1))
+        shares = self.training.leverages.view(-1, *self.data.y.shape).sum(dim=(0, 1))
         return tuple(max(1, ceil(share)) for share in shares.tolist())
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
@@ -165,16 +126,14 @@ class CalibratedMLPModel:
             std[held] = _linearised_std(refit, training, data.x[held])
         return residuals, std
 
-    def _refitted(self, data: Dataset, generator: Generator) -> LeastSquaresTraining:
+    def _refitted(self, data: Dataset, generator: Generator) -> SupportsPosterior:
         """Train on a part of the data, from parameters perturbed less if more leads astray."""
         network, losses = self.network, self.training.train_loss
-        n_iterations = min(self.trainer.continued_iterations, _REFIT_ITERATIONS)
-        trainer = replace(self.trainer, continued_iterations=n_iterations)
         samples = scaled_samples(data, network.inputs, network.outputs, relative=self.relative)
         expected = max(100 * float(losses[-1]) if len(losses) else 0.0, _GOOD_LOSS)
         for size in _PERTURBATIONS:
             noise = torch.randn(len(network.theta), dtype=torch.float64, generator=generator)
-            training = trainer.train(
+            finalists = self.trainer.train(
                 network.theta * (1 + size * noise),
                 list(network.widths),
                 network.activation,
@@ -182,13 +141,12 @@ class CalibratedMLPModel:
                 generator=generator,
                 state=self.training.state,
             )
+            training = cast(SupportsPosterior, finalists[0])  # as the model's own
             if len(training.train_loss) == 0 or float(training.train_loss[-1]) <= expected:
                 break
         return training
 
 
-def _linearised_std(network: Network, training: LeastSquaresTraining, x: Points) -> Values:
-    jacobian = network.parameter_gradient(x)
-    noise = float(training.state.prior.beta) ** -0.5
-    std: Values = noise * training.linearisation.std(jacobian)
+def _linearised_std(network: Network, training: SupportsPosterior, x: Points) -> Values:
+    std: Values = training.std(network.parameter_gradient(x))
     return std.clamp(max=1e100)

@@ -10,7 +10,7 @@ from torch import Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.scaling import Scaling
 from adaptsample.core.shapes import Points, Values
-from adaptsample.training.levenberg_marquardt.trainer import parameter_jacobian
+from adaptsample.training.levenberg_marquardt import parameter_jacobian
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import (
     Layers,

@@ -1,24 +1,21 @@
 """Neural networks, fitted by nonlinear least squares or by gradient descent."""
 
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
-from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import draw_seed
 from adaptsample.core.scaling import Scaling
-from adaptsample.core.shapes import Points, Values
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
-from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.calibrated import CalibratedMLPModel
+from adaptsample.surrogates.mlp.model import MLPModel, NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
-from adaptsample.training.levenberg_marquardt.trainer import LevenbergMarquardt
+from adaptsample.training import LevenbergMarquardt, SupportsPosterior, Trainer
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import activations_of
-from adaptsample.training.protocol import Trained, Trainer
 
 
 @final
@@ -79,18 +76,18 @@ class MLP:
         data: Dataset,
         *,
         generator: Generator,
-        start: "MLPModel | CalibratedMLPModel | None" = None,
-    ) -> "MLPModel | CalibratedMLPModel":
+        start: NetworkModel[Any] | None = None,
+    ) -> MLPModel | CalibratedMLPModel:
         """Fit a network.
 
         Args:
             data: the training set, at least one point.
             generator: the only source of randomness.
-            start: an earlier model, if ``warm_start``; of the same shape, and for gradient descent
-                of the same training.
+            start: an earlier model, if ``warm_start``; of the same shape, and for a training that
+                continues it, of the same training.
 
         Returns:
-            A calibrated model if it was trained by least squares.
+            A calibrated model if the training knows how far the data determine it.
 
         Raises:
             ValueError: no data, a start of another shape or training, a device that is not there,
@@ -101,51 +98,31 @@ class MLP:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device is 'cuda', but torch finds no CUDA device here; use 'cpu'")
         widths = (data.x.shape[1], *self.hidden, data.y.shape[1])
+        (inputs, outputs), theta, state = self._scalings(data), None, None
         before = start if self.warm_start else None
         if before is not None:
             self._check_shape(before.network, widths)
-        if isinstance(self.training, LevenbergMarquardt):
-            return self._fit_least_squares(self.training, widths, data, before, generator)
-        if before is None:
-            inputs, outputs = self._scalings(data)
-        else:
+        if before is not None and self.training.continues:
             inputs, outputs = before.network.inputs, before.network.outputs
-        training = self.training.train(
-            None if before is None else before.network.theta.to(self.device, self._torch_dtype),
+            theta = before.network.theta.to(self.device, self._torch_dtype)
+            state = before.training.state
+        elif before is not None:
+            moved = before.network.in_units(inputs, outputs).theta
+            theta = moved if moved.isfinite().all() else None
+        finalists = self.training.train(
+            theta,
             list(widths),
             self.activation,
             self._samples(data, inputs, outputs),
             generator=generator,
-            state=None if before is None else before.training.state,
+            state=state,
         )
-        return MLPModel(Network(widths, self.activation, inputs, outputs, training.theta), training)
-
-    def _fit_least_squares(
-        self,
-        training: LevenbergMarquardt,
-        widths: tuple[int, ...],
-        data: Dataset,
-        before: "MLPModel | CalibratedMLPModel | None",
-        generator: Generator,
-    ) -> CalibratedMLPModel:
-        """Let an earlier network compete with new ones.
-
-        One that is only continued is caught in what it made of fewer points: in a loop, errors end
-        10 times higher, and a network that once took everything for noise learns no more.
-        """
-        inputs, outputs = self._scalings(data)
-        theta = None if before is None else before.network.in_units(inputs, outputs).theta
-        trainings = training.committee(
-            theta if theta is not None and theta.isfinite().all() else None,
-            list(widths),
-            self.activation,
-            self._samples(data, inputs, outputs),
-            generator=generator,
-        )
-        network = Network(widths, self.activation, inputs, outputs, trainings[0].theta)
-        return CalibratedMLPModel(
-            network, trainings, training, data, self.scale, draw_seed(generator)
-        )
+        network = Network(widths, self.activation, inputs, outputs, finalists[0].theta)
+        sure = tuple(f for f in finalists if isinstance(f, SupportsPosterior))
+        if not sure:
+            return MLPModel(network, finalists)
+        seed = draw_seed(generator)
+        return CalibratedMLPModel(network, sure, self.training, data, self.scale, seed)
 
     def _scalings(self, data: Dataset) -> tuple[Scaling, Scaling]:
         if self.scale:
@@ -166,47 +143,3 @@ class MLP:
     @property
     def _torch_dtype(self) -> torch.dtype:
         return torch.float32 if self.dtype == "float32" else torch.float64
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class MLPModel:
-    """A fitted network.
-
-    Attributes:
-        network: the network, with its scalings.
-        training: the parameters, the loss curves, and what is needed to continue.
-    """
-
-    network: Network
-    training: Trained
-
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates of a point, d."""
-        return self.network.widths[0]
-
-    @accepts_arrays
-    def predict(self, x: Points) -> Values:
-        """Predict at n points, in the units of the data."""
-        return self.network.predict(x)
-
-    @accepts_arrays
-    def gradient(self, x: Points) -> Float[Tensor, "n k d"]:
-        """Return d y_k / d x_d at n points, in the units of the data."""
-        return self.network.gradient(x)
-
-    @accepts_arrays
-    def features(self, x: Points) -> Float[Tensor, "n f"]:
-        """Return the activations of the last hidden layer, in which the prediction is linear."""
-        return self.network.features(x)
-
-    @accepts_arrays
-    def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
-        """Return the derivatives of the scaled outputs with respect to the parameters."""
-        return self.network.parameter_gradient(x)
-
-    @property
-    def learns_gradients(self) -> bool:
-        """True."""
-        return True

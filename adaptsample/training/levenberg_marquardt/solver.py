@@ -5,7 +5,7 @@ precision of each parameter in units of the noise precision. A step v solves
 
     (J^T J + diag(a) + lambda I) v = -(J^T r + a theta)
 
-(see `_lm_normal`). Lambda follows the gain ratio, actual over predicted decrease (Nielsen 1999),
+(see `normal`). Lambda follows the gain ratio, actual over predicted decrease (Nielsen 1999),
 with the ratio clamped, as the cube in his rule overflows where the model is poor. Each step is bent
 by the *geodesic acceleration*, the second derivative of r along v, at the price of one more
 evaluation of r (Transtrum and Sethna 2012): in the curved valleys of a network that reaches much

@@ -14,14 +14,14 @@ creases, which the prior would rather round. The choice "auto" keeps these apart
 it trains with evidence first, and where that finds no noise, it polishes without a prior.
 
 References:
-    K. Levenberg (1944); D. W. Marquardt (1963); further ones in `_lm_solver` and `_lm_evidence`.
+    K. Levenberg (1944); D. W. Marquardt (1963); further ones in `solver` and `evidence`.
     K. Jamieson and A. Talwalkar (2016), Non-stochastic best arm identification (halving).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, final
+from typing import ClassVar, Literal, Self, final
 
 import torch
 from jaxtyping import Float, Int64
@@ -72,6 +72,28 @@ class LeastSquaresTraining:
     converged: bool
     linearisation: Linearisation
 
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise that the evidence finds; 0 without a prior."""
+        prior = self.state.prior
+        return float(prior.beta) ** -0.5 if len(prior.groups) else 0.0
+
+    @property
+    def prior_std(self) -> Float[Tensor, " P"]:
+        """Standard deviation of each parameter's prior, in units of the noise's."""
+        return self.linearisation.scale
+
+    @property
+    def leverages(self) -> Float[Tensor, " m"]:
+        """Leverages of the rows."""
+        return self.linearisation.leverages
+
+    def std(self, jacobian: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
+        """Return the standard deviation of functions of theta that have these derivatives."""
+        noise = float(self.state.prior.beta) ** -0.5
+        std: Tensor = noise * self.linearisation.std(jacobian)
+        return std
+
 
 @final
 @dataclass(frozen=True)
@@ -83,7 +105,8 @@ class LevenbergMarquardt:
         finalists: how many of them are polished.
         start_iterations: iterations of each in the first stage; twice as many in the next.
         iterations: iterations of polishing, at most; twice as many more without prior.
-        continued_iterations: of a fit that continues an earlier one, from its parameters alone.
+        continued_iterations: of a fit that continues an earlier one, from its parameters alone;
+            those of a model's cross-validation do.
         evidence: None, or the groups of parameters that share a prior: "layer" for the weights and
             the biases of each layer, or "ard" to part the first layer's weights by input. "auto" is
             None where there are creases, and else "ard", with an end without prior for exact data
@@ -97,6 +120,10 @@ class LevenbergMarquardt:
     Raises:
         ValueError: a hyper-parameter outside of its range; the message names both.
     """
+
+    # One that is only continued is caught in what it made of fewer points: in a loop, errors end 10
+    # times higher, and a network that once took everything for noise learns no more.
+    continues: ClassVar[bool] = False
 
     starts: int = 4
     finalists: int = 1
@@ -137,38 +164,14 @@ class LevenbergMarquardt:
         *,
         generator: Generator,
         state: State | None = None,
-    ) -> LeastSquaresTraining:
-        """Minimise the loss from theta on, and from further starts; return the best.
+    ) -> tuple[LeastSquaresTraining, ...]:
+        """Let the starts compete, or continue; the rest is as `Trainer` has it.
 
-        Args:
-            theta: parameters of the first start, left as they are, or None to draw them too.
-            widths: the network's widths (d, h_1, ..., h_m, k).
-            activation: of all hidden layers, or one for each; "abs" and "crease" are known too.
-            samples: what to fit, at least one point; the slopes' weights are 1, or relative.
-            generator: the only source of randomness, on the CPU.
-            state: of the fit that is continued from theta, or None to start afresh.
+        Where finalists agree that come from different starts, they can be trusted more.
 
         Raises:
             ValueError: an unknown activation, samples that are not float64 on the CPU, or a state
                 that this recipe cannot continue from.
-        """
-        return self.committee(theta, widths, activation, samples, generator=generator, state=state)[
-            0
-        ]
-
-    def committee(
-        self,
-        theta: Float[Tensor, " P"] | None,
-        widths: list[int],
-        activation: str | Sequence[str],
-        samples: Samples,
-        *,
-        generator: Generator,
-        state: State | None = None,
-    ) -> tuple[LeastSquaresTraining, ...]:
-        """Train like `train`; return all finalists, the best first.
-
-        Where networks agree that come from different starts, they can be trusted more.
         """
         activations = activations_of(activation, len(widths) - 2)
         if samples.x.dtype != torch.float64 or samples.x.device.type != "cpu":

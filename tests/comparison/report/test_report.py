@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import runpy
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +16,15 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from adaptsample.cli.main import main, make_parsers
+from adaptsample.cli.run import experiment_of
 from adaptsample.comparison.repeat import command_of
 from adaptsample.comparison.report import report
 from adaptsample.comparison.report.report import read_report
-from adaptsample.record.ledger import encode, read
+from adaptsample.core.files import encode
+from adaptsample.experiments.experiment import Experiment
+from adaptsample.record.run_file import read
 
-SCRIPTS = Path(__file__).parents[3] / "scripts"
 CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -147,14 +149,10 @@ def _embedded(page: str) -> dict[str, Any]:
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Run scripts/report.py; return (status, stdout, stderr)."""
+    """Run `adaptsample report`; return (status, stdout, stderr)."""
 
     def call(*arguments: object) -> tuple[int, str, str]:
-        try:
-            main = runpy.run_path(str(SCRIPTS / "report.py"))["main"]
-            status = int(main(list(map(str, arguments))))
-        except SystemExit as stopped:
-            status = int(stopped.code or 0)
+        status = main(["report", *map(str, arguments)])
         out = capsys.readouterr()
         return status, out.out, out.err
 
@@ -277,24 +275,6 @@ def test_damaged_and_foreign_files_are_named_and_the_rest_is_shown(
         assert any(str(path) in line and text in line for line in data["problems"])
 
 
-def test_wrong_use_says_what_to_do(
-    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
-) -> None:
-    status, out, err = command(tmp_path)
-    assert (status, out) == (2, "")
-    assert f"no run file (seed-*.jsonl) below {tmp_path}" in err
-    status, _, err = command(tmp_path / "nowhere")
-    assert status == 2
-    assert "is no folder" in err
-    _run(tmp_path / "a" / "b")
-    status, _, err = command(tmp_path, "--out", tmp_path / "no" / "page.html")
-    assert status == 2
-    assert "cannot write" in err
-    status, out, _ = command("--help")
-    assert status == 0
-    assert "examples:" in out
-
-
 def test_a_run_below_two_of_the_folders_is_shown_once(tmp_path: Path) -> None:
     _run(tmp_path / "a" / "b")
     assert len(read_report([tmp_path, tmp_path / "a"]).data["runs"]) == 1
@@ -323,6 +303,10 @@ def test_later_seeds_go_without_points_where_there_are_too_many(
     assert data["n_without_points"] == 2
 
 
+def _experiment(words: list[str]) -> Experiment:
+    return experiment_of(make_parsers()["run"].parse_args(words))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -339,20 +323,15 @@ def test_later_seeds_go_without_points_where_there_are_too_many(
     ],
 )
 def test_the_command_repeats_the_run(arguments: list[str], tmp_path: Path) -> None:
-    script = runpy.run_path(str(SCRIPTS / "run_strategy.py"))
-
-    def experiment(words: list[str]) -> Any:
-        return script["_experiment"](script["_parser"]().parse_args(words))
-
-    first = experiment([*arguments, "--tolerance", "1e-3"])
+    first = _experiment([*arguments, "--tolerance", "1e-3"])
     spec = first.specification.to_record()
     end = {**END, "budget": first.budget, "tolerance": first.tolerance}
     path = _write(first.run_file(tmp_path), {**_spec(), **spec}, end)
     line = command_of(read(path))
     assert line is not None
     words = shlex.split(line)
-    assert words[:2] == ["python", "scripts/run_strategy.py"]
-    again = experiment(words[2:])
+    assert words[:2] == ["adaptsample", "run"]
+    again = _experiment(words[2:])
     assert again.specification.difference(read(path).spec) == ""
     assert (again.budget, again.tolerance) == (first.budget, first.tolerance)
 
@@ -384,10 +363,9 @@ def test_a_strange_specification_has_no_command(changes: dict[str, Any], tmp_pat
 
 
 def test_formulas_and_options_are_named_as_they_were_written(tmp_path: Path) -> None:
-    script = runpy.run_path(str(SCRIPTS / "run_strategy.py"))
     words = ["--expr", "x*y", "--bound", "x=0:1", "--bound", "y=0:1"]
     words += ["--strategy", "lcmd(filling=0.2)", "--surrogate", "polynomial"]
-    experiment = script["_experiment"](script["_parser"]().parse_args(words))
+    experiment = _experiment(words)
     spec = {**_spec(), **experiment.specification.to_record()}
     _write(experiment.run_file(tmp_path), spec, _evaluation(0), _round(0, 1.0), END)
     data = read_report([tmp_path]).data

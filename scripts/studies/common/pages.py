@@ -1,4 +1,4 @@
-"""Pages of experiments: one for each, and the overview that is made of their records."""
+"""Pages of studies: one for each, and the overview that is made of their records."""
 
 import json
 import os
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any, final
 
 from adaptsample.core.provenance import commit, versions
-from scripts.studies._study import Effort, Finding, Study
+from scripts.studies.common.study import Effort, Finding, Study
 
 _OVERVIEW = """\
-# The experiments from which this project grew
+# The studies from which this project grew
 
 ```sh
-python scripts/reproduce.py all
+adaptsample reproduce all
 ```
 
 Each was made at the settings of its source, then with the best that this library has. Seeds are
-part of the experiments: on one kind of machine the numbers come out again, seconds aside.
+part of the studies: on one kind of machine the numbers come out again, seconds aside.
 
-| experiment | claim | holds | because |
+| study | claim | holds | because |
 |---|---|---|---|
 """
 
@@ -38,7 +38,7 @@ class Pages:
     folder: Path
 
     def write(self, name: str, study: Study, finding: Finding, *, effort: Effort) -> Path:
-        """Write an experiment's picture, page and record, and the overview of all; return the page.
+        """Write a study's picture, page and record, and the overview of all; return the page.
 
         Raises:
             ValueError: a finding without tables, or with an empty one.
@@ -66,8 +66,8 @@ class Pages:
 
 
 def command(name: str, effort: Effort) -> str:
-    """Return what makes an experiment again."""
-    return f"python scripts/reproduce.py {name}{' --quick' * effort.is_quick}"
+    """Return what makes a study again."""
+    return f"adaptsample reproduce {name}{' --quick' * effort.is_quick}"
 
 
 def _page(name: str, study: Study, finding: Finding, effort: Effort) -> str:

@@ -23,7 +23,7 @@ from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp import MLPModel
 from adaptsample.training import Training
-from scripts.studies._study import Effort, number, spread
+from scripts.studies.common.study import Effort, number, spread
 
 AIM: Final = 1e-6
 """The mean error that the source wanted."""

@@ -1,7 +1,9 @@
-"""What an experiment is, and what it finds."""
+"""What a study is, and what it finds."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -20,7 +22,7 @@ Verdict = Literal["yes", "partly", "no"]
 @final
 @dataclass(frozen=True)
 class Effort:
-    """How much work an experiment may make.
+    """How much work a study may make.
 
     Args:
         is_quick: only show that it works, in some seconds.
@@ -48,7 +50,7 @@ class Effort:
 @final
 @dataclass(frozen=True)
 class Finding:
-    """What an experiment found.
+    """What a study found.
 
     Args:
         holds: whether the claim does.
@@ -69,7 +71,7 @@ class Finding:
 @final
 @dataclass(frozen=True)
 class Study:
-    """An experiment: what it is about, and how it is made.
+    """A study: what it is about, and how it is made.
 
     Args:
         title: what it is about, a few words.
@@ -83,9 +85,33 @@ class Study:
 
 
 def studies() -> dict[str, Study]:
-    """Return all experiments by name: each file of this folder that begins with a letter is one."""
-    names = sorted(p.stem for p in Path(__file__).parent.glob("[a-z]*.py"))
-    return {name: import_module(f"{__package__}.{name}").STUDY for name in names}
+    """Return all studies by name: each file of the folder `scripts/studies` is one."""
+    names = sorted(p.stem for p in Path(__file__).parents[1].glob("[a-z]*.py"))
+    return {name: import_module(f"scripts.studies.{name}").STUDY for name in names}
+
+
+def perform(
+    names: Iterable[str], effort: Effort, *, executor: Executor | None
+) -> Iterator[tuple[str, Finding | Exception]]:
+    """Yield what each experiment finds, or how it failed, as they come."""
+    if executor is None:
+        for name in names:
+            yield name, _attempt(partial(_find, name, effort))
+    else:
+        futures = {executor.submit(_find, name, effort): name for name in names}
+        for future in as_completed(futures):
+            yield futures[future], _attempt(future.result)
+
+
+def _find(name: str, effort: Effort) -> Finding:
+    return studies()[name].run(effort)
+
+
+def _attempt(call: Callable[[], Finding]) -> Finding | Exception:
+    try:
+        return call()
+    except Exception as error:  # the others go on
+        return error
 
 
 def number(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Whole runs of a sampler, for benchmarks that compare strategies: what is run, and its curve.
+"""Whole runs of a sampler, for comparisons of strategies: what is run, and its curve.
 
 The first fit of a run knows nothing of its strategy yet. It is made once for all strategies with
 the same problem, surrogate and seed, which all begin with the same points.

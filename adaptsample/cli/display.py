@@ -1,0 +1,55 @@
+"""How results of a run, and names, are shown on a terminal."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from adaptsample.record.run_file import Recorded
+
+
+def print_summary(summary: dict[str, Any], recorded: "Recorded", picture: Path) -> None:
+    """Print what a run came to, a line each."""
+    errors, table = summary["errors"], recorded.path.parent.parent / "table.md"
+    lines = {name: summary[name] for name in ("oracle", "surrogate", "strategy", "seed")}
+    lines["evaluations"] = f"{summary['n_evaluations']:g}"
+    if recorded.end is not None and recorded.end["status"] != "done":
+        lines["evaluations"] += f" ({recorded.end['status']})"
+    for key, name in (("mae", "grid MAE"), ("rmse", "grid RMSE"), ("max", "grid max error")):
+        lines[name] = f"{errors[key]:.3e}" if errors else "unknown (no exact values)"
+    lines["seconds"] = "  ".join(f"{k} {v:.1f}" for k, v in summary["seconds"].items())
+    lines |= {"run file": summary["run_file"], "picture": picture, "table": table}
+    for name, value in lines.items():
+        print(f"{name:<16}{value}")
+
+
+def print_choice(recorded: "Recorded") -> None:
+    """Show on stderr what an automatic surrogate tried in its last search, best first."""
+    chosen = [record for record in recorded.rounds if record.get("choice")]
+    if not chosen:
+        print("nothing was chosen: the surrogate is not an automatic one", file=sys.stderr)
+        return
+    searches = [record for record in chosen if any(len(s) > 1 for s in record["choice"]["tried"])]
+    last = (searches or chosen)[-1]
+    choice, title = last["choice"], f"last search, after {last['n_evaluations']:g} evaluations"
+    table = Table("output", "member", "transform", "error", "parameters", box=None, title=title)
+    for output, scores in enumerate(choice["tried"]):
+        for score in sorted(scores, key=lambda score: float(score["error"])):
+            error, size = f"{score['error']:.1e}", str(score["n_parameters"] or "-")
+            table.add_row(str(output), score["name"], score["transform"], error, size)
+    Console(stderr=True, soft_wrap=True).print(table)
+
+
+def print_names(names: Iterable[tuple[str, str, str]]) -> None:
+    """Print names, each with its kind and a line about it."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("kind")
+    table.add_column("name")
+    table.add_column("what it is", overflow="fold")
+    for kind, name, summary in names:
+        table.add_row(kind, name, summary)
+    Console(soft_wrap=True).print(table)

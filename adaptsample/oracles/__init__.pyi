@@ -1,0 +1,11 @@
+from .command import CommandOracle as CommandOracle
+from .expression import ExpressionOracle as ExpressionOracle
+from .function import FunctionOracle as FunctionOracle
+from .noise import NoisyOracle as NoisyOracle
+from .protocol import Differentiable as Differentiable
+from .protocol import Finite as Finite
+from .protocol import Joint as Joint
+from .protocol import Oracle as Oracle
+from .protocol import Stochastic as Stochastic
+from .protocol import SupportsExact as SupportsExact
+from .table import TableOracle as TableOracle
