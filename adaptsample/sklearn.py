@@ -20,8 +20,7 @@ from adaptsample.core.extras import needs_extra
 from adaptsample.core.randomness import derive_generator, draw_seed
 from adaptsample.core.shapes import Points, Values
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates._chebyshev import OutputScale
-from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 
 with needs_extra("sklearn", "adaptsample.sklearn"):
@@ -72,7 +71,6 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         columns = torch.tensor(values, dtype=torch.float64).reshape(len(x), -1)
         generator = derive_generator(_seed(self.random_state), "fit")
         self.model_ = recipe.fit(Dataset(torch.tensor(x), columns), generator=generator)
-        self._spread = OutputScale.of(columns).spread.numpy()
         self._y_ndim = values.ndim
         return self
 
@@ -104,7 +102,7 @@ class SurrogateRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
                 f"surrogate {self.surrogate!r} has no std; "
                 "predict without return_std, or use e.g. 'gaussian_process'"
             )
-        return mean, self._as_fitted(self.model_.std(x).numpy() * self._spread)
+        return mean, self._as_fitted(self.model_.std(x).numpy())
 
     def _as_fitted(self, values: Array) -> Array:
         return values[:, 0] if self._y_ndim == 1 else values
@@ -146,7 +144,7 @@ class SklearnRegressor:
         model = SklearnModel(data.x.shape[1], tuple(fitted))
         if not _returns_std(self.estimator):
             return model
-        return SklearnModelWithStd(model, OutputScale.of(data.y))
+        return SklearnModelWithStd(model)
 
 
 @final
@@ -170,7 +168,6 @@ class SklearnModelWithStd:
     """Fitted scikit-learn regressors that know how uncertain they are."""
 
     model: SklearnModel
-    outputs: OutputScale
 
     @property
     def dimension(self) -> int:
@@ -184,9 +181,9 @@ class SklearnModelWithStd:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the estimators' standard deviation, in units of the spread."""
+        """Return the estimators' standard deviation."""
         columns = [e.predict(x.numpy(), return_std=True)[1] for e in self.model.estimators]
-        return torch.tensor(np.stack(columns, axis=1), dtype=torch.float64) / self.outputs.spread
+        return torch.tensor(np.stack(columns, axis=1), dtype=torch.float64)
 
 
 def _returns_std(estimator: Any) -> bool:

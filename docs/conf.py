@@ -82,11 +82,13 @@ def every_module(_app: Sphinx, _docname: str, source: list[str]) -> None:
 
     def sections(match: re.Match[str]) -> str:
         package = import_module(match[1])
-        names = [m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_"]
+        modules = [m for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_"]
         return "\n".join(
-            f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {match[1]}.{name}\n```\n"
-            for name in names
-            if name != "protocol"
+            f"## {m.name}\n\n```{{eval-rst}}\n.. automodule:: {match[1]}.{m.name}\n"
+            + ("   :imported-members:\n" if m.ispkg else "")  # what a family hands on
+            + "```\n"
+            for m in modules
+            if m.name != "protocol"
         )
 
     source[0] = re.sub(r"^EVERY MODULE OF (\S+)$", sections, source[0], flags=re.MULTILINE)

@@ -52,7 +52,8 @@ class BotorchVariance(CandidateStrategy[Any]):
                     qNegIntegratedPosteriorVariance,
                 )
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
-            process = _fitted(unit(state.data.x), state.data.y)
+            standard = (state.data.y - state.data.y.mean(dim=0)) / state.spread
+            process = _fitted(unit(state.data.x), standard)
             free = torch.ones(len(x), dtype=torch.bool)
             for _ in range(n):
                 acquisition = qNegIntegratedPosteriorVariance(
@@ -68,7 +69,7 @@ class BotorchVariance(CandidateStrategy[Any]):
         return torch.tensor(chosen)
 
 
-def _fitted(x: Points, y: Float[Tensor, "n k"]) -> Any:
+def _fitted(x: Points, standard: Float[Tensor, "n k"]) -> Any:
     """Return a fitted process; where the fit fails, one with the parameters it began with."""
     with needs_extra("botorch", "botorch_variance"):
         from botorch.exceptions.errors import ModelFittingError  # noqa: PLC0415
@@ -76,8 +77,6 @@ def _fitted(x: Points, y: Float[Tensor, "n k"]) -> Any:
         from botorch.models import SingleTaskGP  # noqa: PLC0415
         from gpytorch.mlls import ExactMarginalLogLikelihood  # noqa: PLC0415
 
-    spread = y.std(dim=0, correction=0)
-    standard = (y - y.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
     process = SingleTaskGP(x, standard, outcome_transform=None)
     try:
         fit_gpytorch_mll(ExactMarginalLogLikelihood(process.likelihood, process))

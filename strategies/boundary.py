@@ -42,5 +42,5 @@ class Boundary(SearchStrategy[SupportsCommittee]):
         weight = groups.mean(dim=1)[:, None, None]
         score: Tensor = ((weight * bits).sum(dim=0) * (high - low)[: len(x)]).sum(dim=-1)
         if isinstance(state.model, SupportsStd):
-            score = score + BRANCHES * state.model.std(x).sum(dim=-1)
+            score = score + BRANCHES * (state.model.std(x) / state.spread).sum(dim=-1)
         return score * state.distance(x).pow(0.25)

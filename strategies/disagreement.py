@@ -24,4 +24,4 @@ class Disagreement(SearchStrategy[SupportsStd]):
 
     def score(self, x: Points, state: State[SupportsStd]) -> Float[Tensor, " n"]:
         """Return the standard deviation, in spreads, times the distance."""
-        return state.model.std(x).sum(dim=-1) * state.distance(x)
+        return (state.model.std(x) / state.spread).sum(dim=-1) * state.distance(x)

@@ -29,6 +29,6 @@ class ExpectedModelChange(PoolStrategy[SupportsStd]):
     features: FeatureMap = FullGradient()
 
     def score(self, x: Points, state: State[SupportsStd]) -> Float[Tensor, " n"]:
-        """Return standard deviation times length."""
+        """Return standard deviation, in spreads, times length."""
         length = self.features(x, state).square().sum(dim=1).sqrt()
-        return state.model.std(x).sum(dim=-1) * length
+        return (state.model.std(x) / state.spread).sum(dim=-1) * length

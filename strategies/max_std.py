@@ -23,5 +23,5 @@ class MaxStd(PoolStrategy[SupportsStd]):
     """
 
     def score(self, x: Points, state: State[SupportsStd]) -> Float[Tensor, " n"]:
-        """Return the standard deviation."""
-        return state.model.std(x).sum(dim=-1)
+        """Return the standard deviation, in spreads."""
+        return (state.model.std(x) / state.spread).sum(dim=-1)

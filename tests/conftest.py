@@ -10,13 +10,12 @@ import torch
 
 from adaptsample import Box
 from adaptsample.oracles import FunctionOracle
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.surrogate import Auto
-from adaptsample.surrogates.crease.surrogate import Crease
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.jump.surrogate import Jump
+from adaptsample.surrogates.auto import Auto, Member
+from adaptsample.surrogates.crease import Crease
+from adaptsample.surrogates.gaussian_process import GaussianProcess
+from adaptsample.surrogates.jump import Jump
 from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.training import LevenbergMarquardt
 
 torch.set_num_threads(1)  # the matrices are small: more threads are slower

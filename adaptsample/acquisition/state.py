@@ -12,7 +12,7 @@ from adaptsample.acquisition.feasibility import feasibility
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
-from adaptsample.core.scaling import Scaling
+from adaptsample.core.scaling import spread_of
 from adaptsample.core.shapes import Points
 
 M = TypeVar("M")
@@ -95,7 +95,7 @@ class State(Generic[M]):
     @property
     def spread(self) -> Float[Tensor, " k"]:
         """Standard deviation of each output in the training set, the unit of errors; never 0."""
-        return Scaling.to_moments(self.data.y).unit
+        return spread_of(self.data.y)
 
     def feasibility(self, x: Points) -> Float[Tensor, " n"]:
         """Return the chance that an evaluation at n points succeeds, from those that failed nearby.

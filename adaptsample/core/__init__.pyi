@@ -4,5 +4,6 @@ from .domain import parse_bounds as parse_bounds
 from .extras import needs_extra as needs_extra
 from .randomness import derive_generator as derive_generator
 from .scaling import Scaling as Scaling
+from .scaling import spread_of as spread_of
 from .shapes import Points as Points
 from .shapes import Values as Values

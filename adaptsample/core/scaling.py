@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_ROUNDING = 1e-15  # of numbers, relative to the largest
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,17 @@ class Scaling:
         """Return scaled numbers to the units of the data, the largest there are instead of inf."""
         largest = torch.finfo(torch.float64).max
         return (self.shift + scaled * self.unit).clamp(-largest, largest)
+
+
+def spread_of(values: Float[Tensor, "n c"]) -> Float[Tensor, " c"]:
+    """Return the standard deviation of each column; 1 where a column is constant to rounding.
+
+    It is the unit in which errors of several outputs compare. Finite, and never 0.
+    """
+    largest = values.abs().amax(dim=0).clamp_min(torch.finfo(values.dtype).tiny)
+    share = (values / largest).std(dim=0, correction=0)  # squares of the values may overflow
+    is_constant = (share < _ROUNDING) | (values.amax(dim=0) == values.amin(dim=0))
+    return torch.where(is_constant, 1.0, _usable(share * largest))
 
 
 def _usable(unit: Float[Tensor, " c"]) -> Float[Tensor, " c"]:

@@ -32,8 +32,7 @@ def calibration_scores(y: Values, mean: Values, std: Values) -> dict[str, float]
     Args:
         y: exact values (n, k).
         mean: predictive means (n, k).
-        std: predictive standard deviations (n, k), above 0 and in the units of y. A model's ``std``
-            is in units of each output's spread: multiply by that first.
+        std: predictive standard deviations (n, k), above 0 and in the units of y.
 
     Raises:
         ValueError: shapes that differ, numbers that are not finite, or a std of 0 or less.

@@ -26,14 +26,13 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import derive_generator, draw_seed
-from adaptsample.core.scaling import Scaling
+from adaptsample.core.scaling import Scaling, spread_of
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import fill_box
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
-from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates.chebyshev import fill_box
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.protocol import Model, Surrogate, check_fit
+from adaptsample.surrogates.protocol import Model, SupportsCrossValidation, Surrogate, check_fit
 
 ROUNDING = 1e-10
 """Members that differ by less, in units of the spread of the values, are the same."""
@@ -111,7 +110,7 @@ class CommitteeModel:
     @property
     def n_parameters(self) -> tuple[int, ...]:
         """Effective number of parameters of the largest member; 0 if members do not say."""
-        counts = [m.n_parameters for m in self.members if isinstance(m, CrossValidates)]
+        counts = [m.n_parameters for m in self.members if isinstance(m, SupportsCrossValidation)]
         n_outputs = self.data.y.shape[1]
         return tuple(max((count[k] for count in counts), default=0) for k in range(n_outputs))
 
@@ -139,11 +138,12 @@ class CommitteeModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the members' calibrated disagreement, in units of each output's spread.
+        """Return the members' calibrated disagreement, in the units of the data.
 
         As many held-out residuals are within it as there would be for a normal distribution.
         """
-        return self._factor * self._disagreement(self._predictions(x)).clamp(max=1e100)
+        std = self._factor * self._disagreement(self._predictions(x)).clamp(max=1e100)
+        return torch.nan_to_num(std * self._spread)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the median prediction of members fitted without the point."""
@@ -162,13 +162,13 @@ class CommitteeModel:
 
     @property
     def _spread(self) -> Float[Tensor, " k"]:
-        return Scaling.to_moments(self.data.y).unit
+        return spread_of(self.data.y)
 
     def _predictions(self, x: Points) -> Float[Tensor, "m n k"]:
         return torch.stack([member.predict(x) for member in self.members])
 
     def _disagreement(self, predictions: Float[Tensor, "m n k"]) -> Values:
-        """Return the standard deviation among distinct members, and at least what is rounding."""
+        """Return the standard deviation among distinct members, in spreads; at least rounding."""
         scaled = predictions[list(self.distinct)] / self._spread
         centred = scaled - scaled.mean(dim=0)
         largest = centred.abs().amax().clamp(min=ROUNDING)  # no squares of huge numbers
@@ -189,7 +189,7 @@ class CommitteeModel:
 
     def _held_out_of(self, i: int, seed: int) -> Values:
         member, folds = self.members[i], derive_generator(seed, "folds")
-        if isinstance(member, CrossValidates):  # which draws its folds before anything else
+        if isinstance(member, SupportsCrossValidation):  # it draws its folds before all else
             return member.held_out_residuals(generator=folds)
         data = self.data
         fold = torch.randperm(len(data), generator=folds) % N_FOLDS

@@ -24,10 +24,10 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
 from adaptsample.oracles.expression import ExpressionOracle
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates._rounding import FORMULA_ROUNDING
+from adaptsample.surrogates.conversion import accepts_arrays
 
-_EXACT = 1e-13  # a residual below this, in units of the values' spread, is rounding
 _SMALL = 1e-100  # squares of residuals in smaller units would overflow
 _DRAWN = 100  # for each start that is fitted
 _ROWS = 1_000_000  # of points times parameters that are evaluated to choose starts
@@ -114,7 +114,7 @@ class Formula:
             found = problem.minimise(theta)
             if found is not None and found[1] < cost:
                 best, cost = found
-            if cost < n * _EXACT**2:
+            if cost < n * FORMULA_ROUNDING**2:
                 break
         if best is None:
             raise ValueError(

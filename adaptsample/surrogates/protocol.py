@@ -42,7 +42,7 @@ class SupportsStd(Model, Protocol):
     """A model that knows how uncertain it is."""
 
     def std(self, x: Points) -> Values:
-        """Return the predictive standard deviation of each output, in units of its spread."""
+        """Return the predictive standard deviation at n points, in the units of the data."""
 
 
 @runtime_checkable
@@ -84,6 +84,42 @@ class SupportsHeldOut(Model, Protocol):
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the prediction of a fit without the point, at the training points."""
+
+
+@runtime_checkable
+class SupportsCrossValidation(SupportsHeldOut, Protocol):
+    """A model that knows, or can find out, how far its prediction is to be trusted."""
+
+    @property
+    def n_parameters(self) -> tuple[int, ...]:
+        """Effective number of parameters, for each output."""
+
+
+@runtime_checkable
+class SupportsRefits(Model, Protocol):
+    """A model whose held-out residuals may be those of fits that did not know the points at all."""
+
+    @property
+    def is_refitted(self) -> tuple[bool, ...]:
+        """Whether they are, for each output."""
+
+
+@runtime_checkable
+class SupportsSwing(Model, Protocol):
+    """A model that knows how it behaves where there are no data."""
+
+    @property
+    def swings(self) -> tuple[float, ...]:
+        """How much larger errors are in the data's box than at the points, for each output."""
+
+
+@runtime_checkable
+class SupportsDoubt(Model, Protocol):
+    """A model that may have been fitted more than once."""
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """Mean distance to another fit in the data's box, in spreads; NaN if there is none."""
 
 
 @runtime_checkable

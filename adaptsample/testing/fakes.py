@@ -57,7 +57,7 @@ class FormulaModel:
         """Return the distance to the data times waves (n, k)."""
         frequency = 4 + 3 * torch.arange(self._n_outputs)[:, None]
         height = 1.5 + torch.sin(frequency * self.domain.to_unit(x)[:, None]).mean(dim=2)
-        return self.size * self._gap(x)[:, None] * height
+        return self.unit * self.size * self._gap(x)[:, None] * height
 
     def committee(self, x: Tensor) -> Tensor:
         """Return members that differ more, the farther the data are (m, n, k)."""

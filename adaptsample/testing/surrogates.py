@@ -151,6 +151,8 @@ class SurrogateContract(Contract):
             model = self.fit(data)
             for x in (data.x, data.x + 0.1):
                 check_numbers(model.predict(x), tuple(data.y.shape), f"predict(x) from {kind}")
+                if isinstance(model, SupportsStd):
+                    check_numbers(model.std(x), tuple(data.y.shape), f"std(x) from {kind}")
         said = [w for w in told if w.category is DegenerateDataWarning]
         expected = int(kind != SILENT)
         assert len(said) == expected, (

@@ -16,8 +16,7 @@ from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.oracles.protocol import Oracle, Stochastic, SupportsExact
 from adaptsample.registry import make_surrogate
 from adaptsample.surrogates import SupportsStd
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.surrogate import NETWORKS, Auto
+from adaptsample.surrogates.auto import NETWORKS, Auto, Member
 from adaptsample.surrogates.committee import Committee
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.training import LevenbergMarquardt
@@ -116,14 +115,13 @@ NETWORK_MEMBERS: Final = Auto(
 def _fit_ours(data: Dataset, job: Job) -> Fitted:
     surrogate = NETWORK_MEMBERS if job.method == "networks" else make_surrogate(job.method)
     model = surrogate.fit(data, generator=derive_generator(job.seed, "fit"))
-    spread = float(data.y.std(correction=0))
 
     def predict(x: Array) -> Array:
         return np.asarray(model.predict(torch.from_numpy(x)))[:, 0]
 
     def std(x: Array) -> Array:
         assert isinstance(model, SupportsStd)
-        return spread * np.asarray(model.std(torch.from_numpy(x)))[:, 0]
+        return np.asarray(model.std(torch.from_numpy(x)))[:, 0]
 
     noise = getattr(model, "noise_std", None)
     return Fitted(

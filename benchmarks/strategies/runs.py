@@ -19,12 +19,11 @@ from adaptsample.oracles import ExpressionOracle, Oracle, TableOracle
 from adaptsample.oracles.problems import PROBLEMS
 from adaptsample.oracles.protocol import SupportsExact
 from adaptsample.registry import make_surrogate
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.surrogate import Auto
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.jump.surrogate import Jump
+from adaptsample.surrogates.auto import Auto, Member
+from adaptsample.surrogates.gaussian_process import GaussianProcess
+from adaptsample.surrogates.jump import Jump
 from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import LevenbergMarquardt
 from benchmarks.harness.jobs import Cell, Job

@@ -19,7 +19,7 @@ from adaptsample.metrics.errors import errors, reference_set
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.oracles.problems import problem
 from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.training import GradientDescent
 from scripts.studies.common.study import Effort, Finding, Study, number, spread
 

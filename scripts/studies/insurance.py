@@ -21,11 +21,10 @@ from adaptsample.core import derive_generator
 from adaptsample.errors import DegenerateDataWarning
 from adaptsample.metrics.errors import errors
 from adaptsample.oracles import TableOracle
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.surrogate import Auto
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
+from adaptsample.surrogates.auto import Auto, Member
+from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.mlp import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt
 from scripts.studies.common.study import Effort, Finding, Study, spread

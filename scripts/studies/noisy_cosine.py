@@ -14,9 +14,9 @@ from adaptsample import Box, Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
-from adaptsample.surrogates.auto.surrogate import Auto
+from adaptsample.surrogates.auto import Auto
 from adaptsample.surrogates.formula import Formula
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
+from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.mlp import MLP
 from adaptsample.surrogates.protocol import SupportsStd, Surrogate
 from adaptsample.training import GradientDescent
@@ -87,9 +87,7 @@ def fit(seed: int, effort: Effort) -> dict[tuple[str, str], Fitted]:
         rmses = tuple(
             float((predicted[half] - X[half].cos()).square().mean().sqrt()) for half in HALVES
         )
-        std = None
-        if isinstance(model, SupportsStd):
-            std = model.std(X)[:, 0] * given.y.std(correction=0)
+        std = model.std(X)[:, 0] if isinstance(model, SupportsStd) else None
         found[name, points] = Fitted(predicted[:, 0], rmses, std)
     return found
 

@@ -14,8 +14,8 @@ from adaptsample import Box, Dataset
 from adaptsample.comparison.plots.styles import styles_of
 from adaptsample.comparison.tables import Table
 from adaptsample.core import derive_generator
-from adaptsample.surrogates.auto.surrogate import Auto
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
+from adaptsample.surrogates.auto import Auto
+from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.mlp import MLP, MLPModel
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import GradientDescent, LevenbergMarquardt, Training

@@ -3,7 +3,7 @@
 import pytest
 
 from adaptsample.comparison.statistics import Comparison
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from benchmarks.harness.jobs import Cell, Job
 from benchmarks.strategies.runs import SURROGATES, Schedule, measure_run, oracle
 from benchmarks.strategies.sections import SECTIONS

@@ -24,7 +24,7 @@ from adaptsample.evaluation.workers import Processes
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.record import ledger as ledger_module
 from adaptsample.record.run_file import read
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 from benchmarks.reliability.referee import Plane
 from tests.conftest import CountingFunction
 

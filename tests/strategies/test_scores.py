@@ -71,9 +71,9 @@ def test_rad_draws_by_the_law_it_is_named_after() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_deviations_are_summed_over_outputs(k: int) -> None:
+def test_deviations_in_spreads_are_summed_over_outputs(k: int) -> None:
     state = _state(k)
-    expected = state.model.std(X).sum(dim=1)
+    expected = (state.model.std(X) / state.spread).sum(dim=1)
     assert torch.equal(_score("max_std", X, state), expected)
     assert torch.equal(_score("disagreement", X, state), expected * state.distance(X))
 
@@ -91,7 +91,7 @@ def test_members_disagree_by_their_standard_deviation_in_spreads(k: int) -> None
 def test_the_expected_change_of_a_model_is_deviation_times_length() -> None:
     state = _state()
     length = state.model.parameter_gradient(X).square().sum(dim=(1, 2)).sqrt()
-    expected = state.model.std(X).sum(dim=1) * length
+    expected = (state.model.std(X) / state.spread).sum(dim=1) * length
     assert torch.allclose(_score("expected_model_change", X, state), expected)
 
 

@@ -1,10 +1,14 @@
 """Every registered surrogate keeps the contract; a new file in surrogates/ is tested unasked."""
 
 import pytest
+import torch
 
+from adaptsample import Dataset
 from adaptsample.registry import make_surrogate, surrogates
+from adaptsample.surrogates import SupportsStd
 from adaptsample.testing import SurrogateContract
 from adaptsample.testing.contract import check_made_again, check_recipe
+from adaptsample.testing.surrogates import sample_data
 from tests.conftest import SMALL_AUTO
 
 # The same classes with less work than their defaults; whatever is not here is tested as it is.
@@ -27,6 +31,16 @@ class TestEverySurrogate(SurrogateContract):
     def _name(self, request: pytest.FixtureRequest) -> None:
         name = request.param
         self.recipe = SMALL_AUTO if name == "auto" else make_surrogate(QUICK.get(name, name))
+
+    def test_predictions_and_deviations_are_in_the_units_of_the_data(self) -> None:
+        """In other units by powers of two: scaled values are the same to the bit, and so fits."""
+        data, x = sample_data(2, k=2), sample_data(2, n=40).x
+        factors = torch.tensor([2.0**10, 2.0**-3], dtype=torch.float64)
+        model, other = self.fit(data), self.fit(Dataset(data.x, data.y * factors))
+        torch.testing.assert_close(other.predict(x), model.predict(x) * factors)
+        if isinstance(model, SupportsStd):
+            assert float(model.std(x).max()) > 0
+            torch.testing.assert_close(other.std(x), model.std(x) * factors, rtol=1e-7, atol=0)
 
 
 class TestFormula(SurrogateContract):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.conversion import accepts_arrays
 
 
 @final

@@ -12,13 +12,13 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
-from adaptsample.surrogates._chebyshev import InputScale, chebyshev
-from adaptsample.surrogates.auto.search import CrossValidates
+from adaptsample.surrogates import SupportsCrossValidation
+from adaptsample.surrogates.chebyshev import InputScale, chebyshev
+from adaptsample.surrogates.jump import Jump, JumpModel
 from adaptsample.surrogates.jump.boundary import MAX_DEGREE, WALK, choose, separate
 from adaptsample.surrogates.jump.fitted import FittedJump
 from adaptsample.surrogates.jump.sides import climb, relabelled
-from adaptsample.surrogates.jump.surrogate import Jump, JumpModel
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
+from adaptsample.surrogates.polynomial import Polynomial
 
 SQUARE = Box({"x": (0, 1), "y": (0, 1)})
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -208,7 +208,7 @@ def test_outputs_are_fitted_each_on_its_own():
 @pytest.mark.parametrize(("f", "n"), [(linear_jump, 60), (round_jump, 60), (round_jump, 120)])
 def test_the_held_out_error_is_not_far_below_the_true_one(f: Function, n: int):
     model = fitted(n, f)
-    assert isinstance(model, CrossValidates)
+    assert isinstance(model, SupportsCrossValidation)
     held_out = model.held_out_residuals(generator=derive_generator(0, "folds"))
     claimed = float(held_out.abs().mean() / sample(n, f).y.std())
     true = float(errors(model, f).mean())

@@ -12,7 +12,7 @@ from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
 from adaptsample.metrics.errors import reference_set
 from adaptsample.oracles.problems import problem
-from adaptsample.surrogates._chebyshev import (
+from adaptsample.surrogates.chebyshev import (
     InputScale,
     Orthonormal,
     OutputScale,
@@ -21,7 +21,7 @@ from adaptsample.surrogates._chebyshev import (
     multi_indices,
     swing,
 )
-from adaptsample.surrogates.polynomial.surrogate import Polynomial, PolynomialModel
+from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
 
 
 def unit(d: int) -> Box:

@@ -8,7 +8,7 @@ whose disagreement shows where the choice is still open.
 
 Two safeguards keep flexible members from winning by chance: an error counts for more if there are
 few points per parameter, and a *bold* member (several creases) must stand a trial: found
-afresh from a part of the data it must foretell the rest better than the others do. A jump and
+afresh from a part of the data it must predict the rest better than the others do. A jump and
 those that seem as good as it are compared in that way as well.
 
 In a loop the models near the best are refitted, and the whole portfolio is searched again only
@@ -25,68 +25,15 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
+from adaptsample.core.scaling import spread_of
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
-from adaptsample.surrogates.auto.portfolio import Member
-from adaptsample.surrogates.auto.search import Contest, Outcome, Score, spread_of
-from adaptsample.surrogates.auto.transforms import TransformName
-from adaptsample.surrogates.crease.forms import Kind
-from adaptsample.surrogates.crease.surrogate import Crease
-from adaptsample.surrogates.gaussian_process.surrogate import GaussianProcess
-from adaptsample.surrogates.jump.surrogate import Jump
-from adaptsample.surrogates.mlp.surrogate import MLP
-from adaptsample.surrogates.polynomial.surrogate import Polynomial
-from adaptsample.training import LevenbergMarquardt
-
-TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
-
-
-def _crease(kind: Kind, *, is_bold: bool) -> Member:
-    return Member(
-        f"crease_{kind}",
-        Crease(kind, n_climbs=0, seconds=5.0),
-        Crease(kind, n_starts=0, seconds=15.0),
-        after="crease_abs" if is_bold else "",
-        n_transforms=2 if is_bold else 4,
-        max_dimension=4 if is_bold else None,
-        is_bold=is_bold,
-    )
-
-
-def _creased_network(name: str, hidden: tuple[int, ...], *activation: str) -> Member:
-    training = LevenbergMarquardt(starts=8, finalists=3, seconds=10.0)
-    return Member(name, MLP(hidden, activation, training=training), n_transforms=1, is_bold=True)
-
-
-def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | None) -> Member:
-    recipe = MLP(hidden, training=LevenbergMarquardt(seconds=10.0))
-    return Member(name, recipe, n_transforms=2, max_dimension=max_dimension, has_prior=True)
-
-
-NETWORKS = (
-    _smooth_network("wide_network", (12, 12), max_dimension=1),
-    _smooth_network("network", (10, 10, 10), max_dimension=None),
-    _creased_network("network_abs", (10, 10, 1, 6, 6), "tanh", "tanh", "abs", "tanh", "tanh"),
-    _creased_network("network_mixed", (10, 10, 2, 10), "tanh", "tanh", "crease", "tanh"),
-    _creased_network("network_abs3", (10, 10, 3, 10), "tanh", "tanh", "abs", "tanh"),
-)
-"""Networks alone: smooth, with one crease, with one crease beside a smooth part, with three."""
-
-MEMBERS = (
-    Member("polynomial", Polynomial()),
-    _crease("abs", is_bold=False),
-    Member("gaussian_process", GaussianProcess(), has_prior=True),
-    Member(
-        "rough_gaussian_process",
-        GaussianProcess(kernels=("matern32",), trend=1, noisy=False),
-        has_prior=True,
-    ),
-    Member("jump", Jump(), n_transforms=None, max_dimension=4),
-    *(_crease(kind, is_bold=True) for kind in ("abs2", "max", "product")),
-    *NETWORKS,
-)
-"""The portfolio: cheap members first."""
+from adaptsample.surrogates.auto.candidate import Score
+from adaptsample.surrogates.auto.ensemble import Outcome
+from adaptsample.surrogates.auto.portfolio import MEMBERS, Member
+from adaptsample.surrogates.auto.search import Search
+from adaptsample.surrogates.auto.transforms import TRANSFORMS, TransformName
+from adaptsample.surrogates.conversion import accepts_arrays
 
 
 @final
@@ -126,8 +73,8 @@ class Auto:
         for k in range(n_outputs):
             deadline = Deadline.after(self.seconds / n_outputs)
             one = Dataset(data.x, data.y[:, k : k + 1])
-            contest = Contest(self.members, self.transforms, one, deadline, generator)
-            outcomes.append(contest.run(None if start is None else start.outcomes[k]))
+            search = Search(self.members, self.transforms, one, deadline, generator)
+            outcomes.append(search.run(None if start is None else start.outcomes[k]))
         return AutoModel(data, tuple(outcomes))
 
 
@@ -195,32 +142,29 @@ class AutoModel:
 
         They are in units of the output's spread.
         """
-        columns = [
-            outcome.winner.features(x) / spread_of(self.data.y[:, k : k + 1])
-            for k, outcome in enumerate(self.outcomes)
-        ]
-        return torch.cat(columns, dim=1)
+        parts = zip(self.outcomes, self._spread, strict=True)
+        return torch.cat([outcome.winner.features(x) / spread for outcome, spread in parts], dim=1)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Value minus the winner's prediction without the point, as large as is to be feared."""
-        del generator  # known from the contest
-        columns = [
-            outcome.winner.residuals * spread_of(self.data.y[:, k : k + 1])
-            for k, outcome in enumerate(self.outcomes)
-        ]
-        return torch.stack(columns, dim=1)
+        del generator  # known from the search
+        residuals = [outcome.winner.residuals for outcome in self.outcomes]
+        return torch.stack(residuals, dim=1) * self._spread
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
         """Return the root mean square of the members' own deviations and their disagreement.
 
-        That is the standard deviation of the mixture, in units of each output's spread.
+        That is the standard deviation of the mixture, in the units of the data.
         """
         columns = []
-        for k, outcome in enumerate(self.outcomes):
-            spread = spread_of(self.data.y[:, k : k + 1])
+        for outcome, spread in zip(self.outcomes, self._spread, strict=True):
             predictions = outcome.committee_predictions(x) / spread
             own = torch.stack([candidate.std(x) for candidate in outcome.committee]) / spread
             off = predictions - outcome.weights @ predictions
             columns.append((outcome.weights @ (own.square() + off.square())).sqrt())
-        return torch.stack(columns, dim=1)
+        return torch.nan_to_num(torch.stack(columns, dim=1) * self._spread)
+
+    @property
+    def _spread(self) -> Float[Tensor, " k"]:
+        return spread_of(self.data.y)

@@ -16,6 +16,7 @@ from torch import Tensor
 from adaptsample.core.shapes import Values
 
 TransformName: TypeAlias = Literal["identity", "log", "reciprocal", "sqrt"]
+TRANSFORMS: tuple[TransformName, ...] = ("identity", "log", "reciprocal", "sqrt")
 
 MARGIN = 3.0
 """Predictions go beyond the data's range by at most this many times the range."""

@@ -8,15 +8,13 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import Orthonormal, box_points, chebyshev, score, swing
+from adaptsample.surrogates._rounding import CREASE_ROUNDING
+from adaptsample.surrogates.chebyshev import Orthonormal, box_points, chebyshev, score, swing
 from adaptsample.surrogates.crease.forms import Form, Signs
 from adaptsample.surrogates.crease.problem import Indices, Problem, Structure
 
 BasisColumns: TypeAlias = tuple[Float[Tensor, "n p"], ...]
 """The bases of a crease at some points."""
-
-EXACT = 1e-12
-"""Standardised residuals below this are rounding."""
 
 
 @final
@@ -49,7 +47,7 @@ class FittedCrease:
     @property
     def is_exact(self) -> bool:
         """Whether the data is reproduced to rounding by far fewer parameters than points."""
-        return self.rmse < EXACT and self.score < 1e3 * EXACT
+        return self.rmse < CREASE_ROUNDING and self.score < 1e3 * CREASE_ROUNDING
 
     def columns(self, u: Points) -> BasisColumns:
         """Evaluate the bases at scaled points."""
@@ -129,7 +127,7 @@ def held_out_residuals(
         draws = torch.randn(len(noise), len(theta), dtype=u.dtype, generator=generator)
         signs = crease.signs.expand(len(noise), -1)
         thetas, rmse = problem.minimise(theta * (1 + noise[:, None] * draws), signs, 60)
-        accepted = rmse <= 2 * rmse[-1] + EXACT
+        accepted = rmse <= 2 * rmse[-1] + CREASE_ROUNDING
         first = int(accepted.to(torch.int64).argmax())
         refit = finish(problem, thetas[first], crease.signs)
         residuals[held] = z[held] - refit.predict(u[held])

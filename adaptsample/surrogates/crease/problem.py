@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import (
+from adaptsample.surrogates.chebyshev import (
     Degrees,
     Orthonormal,
     Rule,

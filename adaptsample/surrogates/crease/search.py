@@ -16,7 +16,8 @@ from torch import Generator, Tensor
 
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates.crease.fitted import EXACT, FittedCrease, finish
+from adaptsample.surrogates._rounding import CREASE_ROUNDING
+from adaptsample.surrogates.crease.fitted import FittedCrease, finish
 from adaptsample.surrogates.crease.forms import Form, Signs
 from adaptsample.surrogates.crease.problem import Problem, Structure, Thetas
 
@@ -177,7 +178,7 @@ class Search:
             thetas, rmse = problem.minimise(thetas, signs, n_steps)
             kept = rmse.argsort()[: max(3, round(share * len(rmse)))]
             thetas, signs, rmse = thetas[kept], signs[kept], rmse[kept]
-            if rmse[0] < EXACT:
+            if rmse[0] < CREASE_ROUNDING:
                 break
         last, n_yielded = -1.0, 0
         for theta, sign, error in zip(thetas, signs, rmse.tolist(), strict=True):

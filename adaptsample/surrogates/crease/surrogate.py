@@ -17,9 +17,9 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import RULES, InputScale, OutputScale
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.chebyshev import RULES, InputScale, OutputScale
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.crease.fitted import FittedCrease, held_out_residuals
 from adaptsample.surrogates.crease.forms import FORMS, Kind
 from adaptsample.surrogates.crease.problem import Structure
@@ -219,7 +219,7 @@ class CreaseModel:
     def std(self, x: Points) -> Values:
         """Return the leave-one-out error scaled by leverage, and the committee's spread.
 
-        The root of the sum of their squares, in units of each output's spread.
+        The root of the sum of their squares, in the units of the data.
         """
         u = self.inputs(x)
         columns = []
@@ -228,7 +228,7 @@ class CreaseModel:
             unexplained = best.basis.variance(best.evaluate(best.columns(u))[1], best.loo)
             members = torch.stack([crease.predict(u) for crease in _near(solutions)])
             columns.append((unexplained + members.var(dim=0, correction=0)).sqrt())
-        return torch.stack(columns, dim=1)
+        return self.outputs.inverse_std(torch.stack(columns, dim=1))
 
 
 def _near(solutions: tuple[FittedCrease, ...]) -> tuple[FittedCrease, ...]:

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from adaptsample.core.shapes import Points
 from adaptsample.metrics.calibration import calibrated_scale
-from adaptsample.surrogates._chebyshev import Orthonormal, chebyshev, fill_box
+from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, fill_box
 
 KernelName: TypeAlias = Literal["matern32", "matern52", "rbf"]
 

@@ -15,9 +15,9 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import InputScale, OutputScale, multi_indices
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.chebyshev import InputScale, OutputScale, multi_indices
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.gaussian_process.kriging import (
     NO_NOISE,
     NOISE,
@@ -150,13 +150,13 @@ class GaussianProcessModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the posterior standard deviation, noise left out, in units of the spread.
+        """Return the posterior standard deviation, noise left out, in the units of the data.
 
         It is scaled so that 68 % of the leave-one-out residuals would lie within one such
         deviation, had the hyper-parameters not been fitted to the same points.
         """
         u = self.inputs(x)
-        return torch.stack([p.std(u) for p in self.processes], dim=1)
+        return self.outputs.inverse_std(torch.stack([p.std(u) for p in self.processes], dim=1))
 
 
 def _trend_indices(trend: int, n: int, dimension: int) -> Int64[Tensor, "p d"]:

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import Degrees, chebyshev, multi_indices
+from adaptsample.surrogates.chebyshev import Degrees, chebyshev, multi_indices
 from adaptsample.surrogates.jump.labels import Labels
 
 MAX_DEGREE = 4

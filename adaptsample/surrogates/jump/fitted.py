@@ -10,9 +10,10 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
+from adaptsample.surrogates._rounding import JUMP_ROUNDING
 from adaptsample.surrogates.jump.boundary import N_MEMBERS, Boundary, choose
-from adaptsample.surrogates.jump.sides import EXACT, Sides
-from adaptsample.surrogates.polynomial.surrogate import Polynomial, PolynomialModel
+from adaptsample.surrogates.jump.sides import Sides
+from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
 
 N_FOLDS = 20
 """Folds of the cross-validation."""
@@ -149,7 +150,7 @@ class Smooth:
     @property
     def is_exact(self) -> bool:
         """Whether nothing is left to explain."""
-        return self.model.scores[0] < 10 * EXACT
+        return self.model.scores[0] < 10 * JUMP_ROUNDING
 
     @property
     def n_parameters(self) -> int:

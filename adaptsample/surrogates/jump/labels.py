@@ -13,8 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates.crease.forms import Form
-from adaptsample.surrogates.crease.problem import Problem, Structure
+from adaptsample.surrogates.crease import Form, Problem, Structure
 
 Labels: TypeAlias = Bool[Tensor, " n"]
 """True on the side where the jump is added."""

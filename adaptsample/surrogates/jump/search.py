@@ -9,11 +9,12 @@ from torch import Generator, Tensor
 
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import score
+from adaptsample.surrogates._rounding import JUMP_ROUNDING
+from adaptsample.surrogates.chebyshev import score
 from adaptsample.surrogates.jump.boundary import Boundary, separate
 from adaptsample.surrogates.jump.fitted import FittedJump
 from adaptsample.surrogates.jump.labels import Labels, soft_labels
-from adaptsample.surrogates.jump.sides import EXACT, Sides, climb, quick_fit, relabelled
+from adaptsample.surrogates.jump.sides import Sides, climb, quick_fit, relabelled
 
 N_FITTED = 4
 """How many of the labels found are fitted with care."""
@@ -68,7 +69,7 @@ class Search:
             before: labels to try first; others must beat them by score at no higher degree.
         """
         kept = self._best(self._distinct(before))
-        if kept is None or kept.score > EXACT:
+        if kept is None or kept.score > JUMP_ROUNDING:
             fresh = self._best(self._explored())
             if kept is None:
                 kept = fresh

@@ -14,11 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import Degrees, Orthonormal, chebyshev, multi_indices, score
+from adaptsample.surrogates._rounding import JUMP_ROUNDING
+from adaptsample.surrogates.chebyshev import Degrees, Orthonormal, chebyshev, multi_indices, score
 from adaptsample.surrogates.jump.labels import Labels
-
-EXACT = 1e-13
-"""Standardised errors below this are rounding."""
 
 SUSPICIOUS, MAX_CHANGES, MAX_ROUNDS = 0.2, 5, 8
 """A label is changed where the other side's residual is less than this share of the own one; so
@@ -96,7 +94,7 @@ def climb(
     else:
         best = _fit(u, z, labels, first.degrees, first.indices)
     current, stale = best, 0
-    while stale < 3 and best.score > EXACT:
+    while stale < 3 and best.score > JUMP_ROUNDING:
         larger = _fits(u, z, labels, _moves(current.degrees), limit)
         if not larger:
             break
@@ -118,7 +116,7 @@ def relabelled(u: Points, z: Float[Tensor, " n"], sides: Sides) -> Sides:
         own, other = sides.loo.abs(), sides.other_loo(u, z).abs()
         suspects = torch.where(other < SUSPICIOUS * own, own, 0.0)
         worst = suspects.topk(min(MAX_CHANGES, len(suspects))).indices
-        worst = worst[suspects[worst] > EXACT]
+        worst = worst[suspects[worst] > JUMP_ROUNDING]
         if not len(worst):
             break
         labels = sides.labels.clone()

@@ -17,9 +17,9 @@ from torch import Generator, Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import InputScale, OutputScale
-from adaptsample.surrogates._conversion import accepts_arrays
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.chebyshev import InputScale, OutputScale
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.jump.fitted import FittedJump, Smooth
 from adaptsample.surrogates.jump.search import Search
 
@@ -145,7 +145,8 @@ class JumpModel:
     def std(self, x: Points) -> Values:
         """Return the sides' leave-one-out error scaled by leverage, and the committee's spread.
 
-        The root of the sum of their squares, in units of each output's spread.
+        The root of the sum of their squares, in the units of the data.
         """
         u = self.inputs(x)
-        return torch.stack([solution.std(u) for solution in self.solutions], dim=1)
+        stds = torch.stack([solution.std(u) for solution in self.solutions], dim=1)
+        return self.outputs.inverse_std(stds)

@@ -13,8 +13,8 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import derive_generator
 from adaptsample.core.scaling import Scaling
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import fill_box
-from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.chebyshev import fill_box
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.model import NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
 from adaptsample.training.protocol import SupportsPosterior, Trainer
@@ -64,8 +64,9 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the predictive standard deviation, in units of each output's spread."""
-        return self._factor * _linearised_std(self.network, self.training, x)
+        """Return the predictive standard deviation, in the units of the data."""
+        std = self._factor * _linearised_std(self.network, self.training, x)
+        return torch.nan_to_num(std * Scaling.to_moments(self.data.y).unit)
 
     @property
     def noise_std(self) -> Float[Tensor, " k"]:

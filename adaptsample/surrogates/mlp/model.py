@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._conversion import accepts_arrays
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.network import Network
 from adaptsample.training.protocol import Finalist
 

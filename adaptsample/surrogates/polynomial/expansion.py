@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import Orthonormal, box_points, chebyshev, score, swing
+from adaptsample.surrogates.chebyshev import Orthonormal, box_points, chebyshev, score, swing
 
 Columns: TypeAlias = Callable[[Points], Float[Tensor, "n p"]]
 """Features as a function of scaled points."""

@@ -19,7 +19,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import REACH
+from adaptsample.surrogates.chebyshev import REACH
 from adaptsample.surrogates.polynomial.expansion import Expansion
 
 LEAST_POINTS = 4

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates._chebyshev import chebyshev
+from adaptsample.surrogates.chebyshev import chebyshev
 from adaptsample.surrogates.polynomial.expansion import Expansion
 
 N_FOLDS = 10

@@ -17,7 +17,9 @@ from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
-from adaptsample.surrogates._chebyshev import (
+from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates._rounding import POLYNOMIAL_ROUNDING
+from adaptsample.surrogates.chebyshev import (
     RULES,
     Degrees,
     InputScale,
@@ -25,15 +27,11 @@ from adaptsample.surrogates._chebyshev import (
     Rule,
     multi_indices,
 )
-from adaptsample.surrogates._conversion import accepts_arrays
-from adaptsample.surrogates._degenerate import warns_of_degenerate_data
+from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.polynomial.expansion import Expansion
 from adaptsample.surrogates.polynomial.piecewise import piecewise
 from adaptsample.surrogates.polynomial.rational import rational
 from adaptsample.surrogates.polynomial.sparse import sparse
-
-EXACT = 1e-14
-"""Standardised errors below this are rounding."""
 
 MIN_POINTS = 10
 """Fewer points than this are too few for cross-validating a search."""
@@ -66,7 +64,7 @@ class Polynomial:
         n, dimension = u.shape
         limit = max(1, int(self.max_share * n))
         found = [self._climb(u, z, rule, limit) for rule in RULES[: 1 if dimension == 1 else 2]]
-        if n >= MIN_POINTS and all(expansion.score > EXACT for expansion in found):
+        if n >= MIN_POINTS and all(expansion.score > POLYNOMIAL_ROUNDING for expansion in found):
             if dimension == 1:
                 found += [rational(u, z, generator=generator), piecewise(u, z)]
             else:
@@ -90,7 +88,7 @@ class Polynomial:
         isotropic = ((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
         best, degrees = min(fits(isotropic), key=lambda pair: _preference(pair[0]))
         stale = 0
-        while stale < 3 and best.score > EXACT and (larger := fits(_moves(degrees))):
+        while stale < 3 and best.score > POLYNOMIAL_ROUNDING and (larger := fits(_moves(degrees))):
             current, degrees = min(larger, key=lambda pair: pair[0].score)
             stale = 0 if current.score < 0.98 * best.score else stale + 1
             best = min(best, current, key=lambda expansion: expansion.score)
@@ -176,7 +174,7 @@ class PolynomialModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the leave-one-out error scaled by leverage, in units of the spread."""
+        """Return the leave-one-out error scaled by leverage, in the units of the data."""
         u = self.inputs(x)
         variances = [e.basis.variance(e.columns(u), e.loo) for e in self.expansions]
-        return torch.stack(variances, dim=1).sqrt()
+        return self.outputs.inverse_std(torch.stack(variances, dim=1).sqrt())

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.quasirandom import SobolEngine
 
+from adaptsample.core.scaling import spread_of
 from adaptsample.core.shapes import Points, Values
 
 Rule: TypeAlias = Literal["total", "hyperbolic"]
@@ -72,10 +73,8 @@ class OutputScale:
     def of(cls, y: Values) -> Self:
         """Return the scale of a dataset's values; a constant output keeps its unit."""
         largest = y.abs().amax(dim=0).clamp_min(torch.finfo(y.dtype).tiny)
-        unit = y / largest  # squares of the values themselves may overflow
-        spread = unit.std(dim=0, correction=0)
-        is_constant = (spread < 1e-15) | (y.amax(dim=0) == y.amin(dim=0))
-        return cls(unit.mean(dim=0) * largest, torch.where(is_constant, 1.0, spread * largest))
+        location = (y / largest).mean(dim=0) * largest  # the sum of the values may overflow
+        return cls(location, spread_of(y))
 
     def forward(self, y: Values) -> Values:
         """Standardise values."""
@@ -84,6 +83,10 @@ class OutputScale:
     def inverse(self, z: Values) -> Values:
         """Return standardised values to the units of the data; never infinite."""
         return torch.nan_to_num(self.location + z * self.spread)
+
+    def inverse_std(self, std: Values) -> Values:
+        """Return standard deviations of standardised values in the units of the data."""
+        return torch.nan_to_num(std * self.spread)
 
 
 @lru_cache(maxsize=4096)
