@@ -15,6 +15,7 @@ from adaptsample.acquisition import (
     SoftmaxDraw,
     WorthIt,
 )
+from adaptsample.core.text import snake_case
 from adaptsample.errors import PluginWarning, UnknownNameError
 from adaptsample.oracles import ExpressionOracle, FunctionOracle, NoisyOracle
 from adaptsample.registry import (
@@ -23,7 +24,6 @@ from adaptsample.registry import (
     make_strategy,
     make_surrogate,
     rebuild,
-    snake_case,
     strategies,
     surrogates,
     upgraded,
