@@ -16,7 +16,8 @@ from torch import Tensor
 
 from adaptsample.core.domain import Box
 from adaptsample.core.shapes import Points, Values
-from adaptsample.registry import describe, label, rebuild, snake_case
+from adaptsample.core.text import snake_case
+from adaptsample.registry import describe, label, rebuild
 
 
 class Contract:
