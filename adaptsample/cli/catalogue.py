@@ -7,7 +7,6 @@ seconds. Where others have installed some, the registry is asked, which imports 
 import argparse
 import ast
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,6 +39,8 @@ def _registered(plural: str) -> dict[str, str]:
 
 def _read(group: str, is_wanted: Callable[[ast.ClassDef], bool]) -> dict[str, str] | None:
     """Return what an entry-point group has, or None if it is not all ours."""
+    from importlib.metadata import entry_points
+
     found = {}
     for entry in entry_points(group=group):
         if entry.dist is None or entry.dist.name != "adaptsample":

@@ -123,7 +123,7 @@ def experiment_of(options: argparse.Namespace) -> "Experiment":
     """Return the run that the options state."""
     from adaptsample.experiments.experiment import Experiment
     from adaptsample.registry import make_strategy, make_surrogate
-    from adaptsample.surrogates.mlp.surrogate import MLP
+    from adaptsample.surrogates.mlp import MLP
 
     oracle, oracle_label = make_oracle(options)
     strategy, surrogate = options.strategy, options.surrogate or DEFAULTS["surrogate"]

@@ -3,7 +3,6 @@
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 
@@ -14,6 +13,8 @@ def versions() -> dict[str, str]:
 
 @cache  # their metadata is read from files
 def _packages() -> dict[str, str]:
+    from importlib.metadata import version  # noqa: PLC0415  # slow to import
+
     return {name: version(name) for name in ("adaptsample", "torch", "numpy", "scipy", "sympy")}
 
 

@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Literal, TypeAlias
 
 from adaptsample.core.extras import needs_extra
-from adaptsample.evaluation.workers import Processes
 
 Kind: TypeAlias = Literal["processes", "threads", "dask"]
 
@@ -39,6 +38,8 @@ def open_executor(
         elif kind == "threads":
             yield stack.enter_context(ThreadPoolExecutor(n_workers))
         else:
+            from adaptsample.evaluation.workers import Processes  # noqa: PLC0415  # slow to import
+
             yield stack.enter_context(Processes(n_workers))
 
 

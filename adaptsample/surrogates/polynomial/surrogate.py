@@ -71,7 +71,7 @@ class Polynomial:
                 found += [rational(u, z, generator=generator), piecewise(u, z)]
             else:
                 found += [self._sparse(u, z, rule, limit, generator) for rule in RULES]
-        return min(found, key=lambda expansion: expansion.score)
+        return min(found, key=_preference)
 
     def _climb(self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int) -> Expansion:
         """Grow degrees while the leave-one-out score falls; three steps without gain end it.
@@ -88,7 +88,7 @@ class Polynomial:
             ]
 
         isotropic = ((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
-        best, degrees = min(fits(isotropic), key=lambda pair: pair[0].score)
+        best, degrees = min(fits(isotropic), key=lambda pair: _preference(pair[0]))
         stale = 0
         while stale < 3 and best.score > EXACT and (larger := fits(_moves(degrees))):
             current, degrees = min(larger, key=lambda pair: pair[0].score)
@@ -107,6 +107,11 @@ class Polynomial:
         )
         dictionary = next(indices for indices in sizes if indices is not None)
         return sparse(u, z, dictionary, limit=limit, generator=generator)
+
+
+def _preference(expansion: Expansion) -> tuple[float, int]:
+    """Return what is least for the best: of all that are exact, that is the one of fewest terms."""
+    return max(expansion.score, EXACT), expansion.basis.rank
 
 
 def _moves(degrees: Degrees) -> Iterator[Degrees]:

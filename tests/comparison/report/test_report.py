@@ -378,8 +378,9 @@ def test_formulas_and_options_are_named_as_they_were_written(tmp_path: Path) -> 
 @pytest.fixture
 def browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A headless Chromium that has no profile, and loads nothing by itself."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium chromium-driver")
+    for program, package in ((CHROMIUM, "chromium"), (DRIVER, "chromium-driver")):
+        if not program.exists():
+            pytest.skip(f"there is no {program}: apt-get install {package}")
     monkeypatch.setenv("SE_OFFLINE", "true")  # the driver is given, none is to be downloaded
     options = webdriver.ChromeOptions()
     options.binary_location = str(CHROMIUM)
