@@ -109,7 +109,7 @@ class Polynomial:
 
 def _preference(expansion: Expansion) -> tuple[float, int]:
     """Return what is least for the best: of all that are exact, that is the one of fewest terms."""
-    return max(expansion.score, EXACT), expansion.basis.rank
+    return max(expansion.score, POLYNOMIAL_ROUNDING), expansion.basis.rank
 
 
 def _moves(degrees: Degrees) -> Iterator[Degrees]:
