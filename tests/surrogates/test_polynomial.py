@@ -90,6 +90,14 @@ def test_polynomials_are_reproduced_from_few_more_points_than_terms():
     torch.testing.assert_close(model.predict(x), cubic(x), atol=1e-12, rtol=0)
 
 
+def test_of_bases_that_are_exact_the_smallest_is_kept():
+    """By rounding alone one of the larger is ahead, for some of ten functions."""
+    x = unit(2).sobol(80, generator=derive_generator(0, "initial"))
+    terms = chebyshev(2 * x - 1, multi_indices("total", (2, 2), 6))
+    weights = torch.randn(6, 10, dtype=torch.float64, generator=derive_generator(0, "weights"))
+    assert fit(Dataset(x, terms @ weights)).n_parameters == (6,) * 10
+
+
 @pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 def test_predictions_do_not_depend_on_units():
     data = sample(cubic, unit(2), 15)
