@@ -6,7 +6,6 @@ import shlex
 import subprocess
 import sys
 import venv
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -108,8 +107,7 @@ def test_all_commands_work_beside_files_of_the_users_own(
     beside(tmp_path, python)
     where = call(python, "-c", "import adaptsample; print(adaptsample.__file__)", cwd=tmp_path)
     assert where.stdout.startswith(str(python.parents[1]))
-    has_command = find_spec("adaptsample.cli.main") is not None
-    own = [python.with_name("adaptsample")] if has_command else [python, "-m", "adaptsample"]
+    own = [python.with_name("adaptsample")]
     answers, given = list[str](), ""
     for line in SESSION:
         done = call(*own, *shlex.split(line), cwd=tmp_path, given=given)
@@ -122,9 +120,8 @@ def test_all_commands_work_beside_files_of_the_users_own(
     assert answers[3].count("\n") == 2
     assert json.loads(answers[4])["pending"] == 2
     assert answers[5].startswith("x,y,value")
-    for line in WHOLE if has_command else ():
+    for line in WHOLE:
         done = call(*own, *shlex.split(line), cwd=tmp_path)
         assert done.stdout or "report" in line
-    if has_command:
-        assert (tmp_path / "results" / "report.html").is_file()
+    assert (tmp_path / "results" / "report.html").is_file()
     assert call(python, "-c", IN_PYTHON, cwd=tmp_path).stdout == "8\n"

@@ -10,6 +10,7 @@ from typing import Final
 
 from adaptsample.cli import ask_tell, catalogue, compare, report, reproduce, run
 from adaptsample.cli.command import Command, Parser
+from adaptsample.core.extras import needs_extra
 from adaptsample.errors import RunFailedError
 
 COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
@@ -31,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parsers = make_parsers()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
-        import argcomplete
-
+        with needs_extra("completion", "shell completion"):
+            import argcomplete
         argcomplete.autocomplete(parsers[""])
     options, unknown = parsers[""].parse_known_args(given)
     parser, command = parsers[options.subcommand], COMMANDS[options.subcommand]

@@ -18,6 +18,7 @@ from adaptsample.registry import label, make_surrogate
 from adaptsample.surrogates.chebyshev import multi_indices
 from adaptsample.surrogates.gaussian_process import GaussianProcess, GaussianProcessModel
 from adaptsample.surrogates.gaussian_process.kriging import KernelName, Kriged, Kriging, correlation
+from tests.surrogates.degenerate import all_finite, degenerate_data, near_and_far
 
 KERNELS: tuple[KernelName, ...] = get_args(KernelName)
 QUICK = GaussianProcess(n_starts=1)
@@ -325,39 +326,12 @@ def test_wrong_hyper_parameters_are_refused(options: dict, message: str):
         GaussianProcess(**options)
 
 
-def degenerate() -> dict[str, Dataset]:
-    g = derive_generator(7, "degenerate")
-    x = torch.rand(12, 2, dtype=torch.float64, generator=g)
-    y = torch.rand(12, 1, dtype=torch.float64, generator=g)
-    line = torch.linspace(0, 1, 60, dtype=torch.float64)[:, None].expand(60, 3)
-    return {
-        "one point": Dataset(x[:1], y[:1]),
-        "two points": Dataset(x[:2], y[:2]),
-        "constant": Dataset(x, torch.full_like(y, 3.7)),
-        "duplicates": Dataset(torch.cat([x, x]), torch.cat([y, 1 - y])),
-        "all the same point": Dataset(x[:1].expand(12, 2), y),
-        "huge values": Dataset(x, 1e300 * (y - 0.5)),
-        "tiny values": Dataset(x, 1e-300 * y),
-        "huge coordinates": Dataset(1e300 * (x - 0.5), y),
-        "points 1e-15 apart": Dataset(torch.cat([x, x + 1e-15]), torch.cat([y, y])),
-        "a line that bears a trend": Dataset(line, line[:, :1].sin()),
-        "nearly a line": Dataset(
-            line + 1e-12 * torch.rand(60, 3, dtype=torch.float64, generator=g), line[:, :1].sin()
-        ),
-        "a constant axis": Dataset(torch.cat([x, torch.ones_like(y)], dim=1), y),
-        "spike": Dataset(x, torch.eye(12, 1, dtype=torch.float64)),
-    }
-
-
 @pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
-@pytest.mark.parametrize("name", degenerate())
+@pytest.mark.parametrize("name", degenerate_data())
 def test_degenerate_data_gives_finite_predictions(name: str):
-    data = degenerate()[name]
-    model = fit(data)
-    far = torch.cat([data.x, data.x * 1.1, torch.full_like(data.x[:1], 1e308)])
-    assert torch.isfinite(model.predict(far)).all()
-    assert torch.isfinite(model.std(far)).all()
-    assert torch.isfinite(model.loo_residuals).all()
+    data = degenerate_data()[name]
+    model, far = fit(data), near_and_far(data)
+    assert all_finite(model.predict(far), model.std(far), model.loo_residuals)
 
 
 def test_without_noise_the_process_passes_through_all_values():

@@ -22,6 +22,7 @@ from adaptsample.surrogates.chebyshev import (
     swing,
 )
 from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
+from tests.surrogates.degenerate import all_finite, degenerate_data, near_and_far
 
 
 def unit(d: int) -> Box:
@@ -157,39 +158,12 @@ def test_arrays_in_arrays_out():
     assert answer.shape == (3, 2)
 
 
-def degenerate() -> dict[str, Dataset]:
-    g = derive_generator(7, "degenerate")
-    x = torch.rand(12, 2, dtype=torch.float64, generator=g)
-    y = torch.rand(12, 1, dtype=torch.float64, generator=g)
-    line = torch.linspace(0, 1, 15, dtype=torch.float64)[:, None].expand(15, 5)
-    twins = torch.tensor([[0.5], [0.5 + 1e-15]], dtype=torch.float64)
-    return {
-        "one point": Dataset(x[:1], y[:1]),
-        "two points": Dataset(x[:2], y[:2]),
-        "constant": Dataset(x, torch.full_like(y, 3.7)),
-        "duplicates": Dataset(torch.cat([x, x]), torch.cat([y, 1 - y])),
-        "all the same point": Dataset(x[:1].expand(12, 2), y),
-        "huge values": Dataset(x, 1e300 * (y - 0.5)),
-        "tiny values": Dataset(x, 1e-300 * y),
-        "huge coordinates": Dataset(1e300 * (x - 0.5), y),
-        "twins": Dataset(twins, y[:2]),
-        "twins in 1-D": Dataset(torch.cat([x[:, :1], twins]), torch.cat([y, y[:2]])),
-        "duplicates in 1-D": Dataset(torch.cat([x, x])[:, :1], torch.cat([y, 1 - y])),
-        "a line in 5-D": Dataset(line, line[:, :1] ** 2),
-        "a constant axis": Dataset(torch.cat([x, torch.ones_like(y)], dim=1), y),
-        "spike": Dataset(x, torch.eye(12, 1, dtype=torch.float64)),
-    }
-
-
 @pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
-@pytest.mark.parametrize("name", degenerate())
+@pytest.mark.parametrize("name", degenerate_data())
 def test_degenerate_data_gives_finite_predictions(name: str):
-    data = degenerate()[name]
-    model = fit(data)
-    far = torch.cat([data.x, data.x * 1.1, torch.full_like(data.x[:1], 1e308)])
-    assert torch.isfinite(model.predict(far)).all()
-    assert torch.isfinite(model.std(far)).all()
-    assert torch.isfinite(model.loo_residuals).all()
+    data = degenerate_data()[name]
+    model, far = fit(data), near_and_far(data)
+    assert all_finite(model.predict(far), model.std(far), model.loo_residuals)
 
 
 def test_scales_of_constant_and_extreme_data_are_usable():
