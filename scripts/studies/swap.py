@@ -4,10 +4,10 @@ from adaptsample.experiments.presets import PRESETS
 from scripts.studies.common.peak import (
     AIM,
     BEST,
+    ERROR_AND_CHANGE,
     SETTINGS,
     follow,
-    mean_error,
-    model_change,
+    of_source,
     picture,
     progress,
     summary,
@@ -37,15 +37,12 @@ def run(effort: Effort) -> Finding:
             progress(
                 theirs,
                 [600, 750, 1000, end],
-                {"mean error on the grid": mean_error, "model-change": model_change},
+                ERROR_AND_CHANGE,
             ),
         ],
         picture(
             found,
-            {
-                "source: mean error on the grid": (SETTINGS, mean_error),
-                "source: model-change": (SETTINGS, model_change),
-            },
+            of_source(ERROR_AND_CHANGE),
             ("aim of the source", AIM),
         ),
         "A round pays for one point and trains 50 steps: 50,000 after the 30,000 of the start, so "

@@ -5,10 +5,10 @@ from statistics import median
 from adaptsample.experiments.presets import PRESETS
 from scripts.studies.common.peak import (
     BEST,
+    ERROR_AND_CHANGE,
     SETTINGS,
     follow,
-    mean_error,
-    model_change,
+    of_source,
     picture,
     progress,
     summary,
@@ -38,15 +38,12 @@ def run(effort: Effort) -> Finding:
             progress(
                 theirs,
                 [750, 1000, 1500, end],
-                {"mean error on the grid": mean_error, "model-change": model_change},
+                ERROR_AND_CHANGE,
             ),
         ],
         picture(
             found,
-            {
-                "source: mean error on the grid": (SETTINGS, mean_error),
-                "source: model-change": (SETTINGS, model_change),
-            },
+            of_source(ERROR_AND_CHANGE),
             ("reported as mean error", REPORTED),
         ),
         "The model-change is the mean of |model before the round - model after it| at 12,000 fresh "

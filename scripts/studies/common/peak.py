@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
+from types import MappingProxyType
 from typing import Final, TypeAlias, final
 
 import torch
@@ -89,6 +90,16 @@ def model_change(trace: Trace) -> list[float]:
 def training_loss(trace: Trace) -> list[float]:
     """Return the loss of training at the end of each round."""
     return trace.loss
+
+
+ERROR_AND_CHANGE: Final[Mapping[str, Measure]] = MappingProxyType(
+    {"mean error on the grid": mean_error, "model-change": model_change}
+)
+
+
+def of_source(measures: Mapping[str, Measure]) -> dict[str, tuple[str, Measure]]:
+    """Return what `picture` draws of the run at the source's settings."""
+    return {f"source: {name}": (SETTINGS, measure) for name, measure in measures.items()}
 
 
 @final
