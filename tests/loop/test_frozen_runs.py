@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import platform
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from adaptsample.record.run_file import Recorded, read
 
 FOLDER = Path(__file__).parents[1] / "data" / "frozen"
 MACHINE = FOLDER / "machine.json"
+KERNELS = ("OPENBLAS_CORETYPE", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 _NETWORK = "mlp(hidden=(6,), training=levenberg_marquardt(starts=2, iterations=20))"
 _STEP = ExpressionOracle("sign(x - y**2 - 0.2) + x*y", bounds={"x": (0, 1), "y": (0, 1)})
 _CREASE = ExpressionOracle("Abs(x - 0.6*y) + x*y", bounds={"x": (-1, 1), "y": (-1, 1)})
@@ -116,6 +118,7 @@ def _machine() -> dict[str, Any]:
     return {
         "processor": [line for line in lines if line.startswith(wanted)][:4],
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "kernels": {name: os.environ.get(name) for name in KERNELS},
         "versions": [torch.__version__, np.__version__, scipy.__version__],
     }
 
