@@ -16,6 +16,7 @@ from adaptsample.loop.journal import Existing
 from adaptsample.loop.run import Run
 from adaptsample.loop.sampler import Sampler
 from adaptsample.loop.specification import Specification
+from adaptsample.loop.stopping import Confirmation
 from adaptsample.record.run_file import Recorded, read
 
 
@@ -45,12 +46,20 @@ class Experiment:
         labels: names of the oracle, the surrogate and the strategy, for people and for paths.
         budget: evaluations, the initial design included.
         tolerance: None, or the error at which the run may stop earlier; see `Sampler.run`.
+
+    Raises:
+        ValueError: a budget below the initial design, or a tolerance that is not positive.
     """
 
     specification: Specification
     labels: tuple[str, str, str]
     budget: float
     tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        self.specification.check_budget(self.budget)
+        if self.tolerance is not None:
+            Confirmation(self.tolerance)  # which refuses what is none
 
     def run_file(self, out: Path) -> Path:
         """Return where the run is recorded below ``out``."""

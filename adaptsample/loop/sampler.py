@@ -152,11 +152,7 @@ class Sampler:
         if self.oracle is None:
             raise ValueError("run() needs an oracle; with a Box alone use ask() and tell()")
         budget = self.budget if budget is None else budget
-        if not self.spec.n_initial <= budget < float("inf"):
-            raise ValueError(
-                f"budget {budget} does not cover the initial design of {self.spec.n_initial} "
-                "evaluations; raise the budget or lower n_initial"
-            )
+        self.spec.check_budget(budget)
         self._confirmation = None if tolerance is None else Confirmation(tolerance)
         self._evaluator.budget = budget
         self._observer = observer or self._observer

@@ -161,6 +161,18 @@ class Specification:
         """The points that may be asked."""
         return self.source if isinstance(self.source, core.Box) else self.source.domain
 
+    def check_budget(self, budget: float) -> None:
+        """Refuse a budget that a run cannot be made with.
+
+        Raises:
+            ValueError: it is below the initial design, or not finite.
+        """
+        if not self.n_initial <= budget < inf:
+            raise ValueError(
+                f"budget {budget} does not cover the initial design of {self.n_initial} "
+                "evaluations; raise the budget or lower n_initial"
+            )
+
     def to_record(self, budget: float = inf) -> dict[str, Any]:
         """Return everything needed to repeat a run of that budget, as plain JSON values."""
         describe = _registry().describe
