@@ -25,7 +25,7 @@ SESSION = (
 )
 WHOLE = (
     "list",
-    "run --strategy topk --budget 40 --json",
+    "run --strategy topk --surrogate polynomial --budget 40 --json",
     "compare --strategy topk --surrogate polynomial --seeds 2 --budget 20 --out together",
     "report results",
 )
