@@ -9,7 +9,6 @@ import rich.console  # noqa: F401  # draws from random when it is first imported
 import torch
 
 from adaptsample import Box
-from adaptsample.oracles import FunctionOracle
 from adaptsample.surrogates.auto import Auto, Member
 from adaptsample.surrogates.crease import Crease
 from adaptsample.surrogates.gaussian_process import GaussianProcess
@@ -50,12 +49,6 @@ class CountingFunction:
 @pytest.fixture
 def box() -> Box:
     return Box({"x": (0, 1), "y": (-2, 3)})
-
-
-@pytest.fixture
-def counted(box: Box) -> FunctionOracle:
-    """An oracle whose function counts its calls; reach it as ``oracle.function``."""
-    return FunctionOracle(CountingFunction(), box)
 
 
 @pytest.fixture(autouse=True)

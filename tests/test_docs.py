@@ -1,6 +1,7 @@
 """The documentation is whole. Its code is run when it is built, see .ci/run."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,11 @@ def test_the_reference_has_every_public_name() -> None:
     public = {name for wing in (acquisition, core, loop, surrogates) for name in wing.__all__}
     assert told == public - recipes
     assert {*adaptsample.__all__} <= told
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    names = {re.split(r"[^\w-]", line)[0] for group in groups for line in group} - {"adaptsample"}
+    table = (DOCS / "architecture.md").read_text().split("## Dependencies")[1]
+    assert {name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", table)} == set()

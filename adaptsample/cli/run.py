@@ -46,7 +46,7 @@ examples:
   %(prog)s --strategy "topk(n_candidates=500, retirement=drop_lowest('change'))"
       a strategy with other hyper-parameters; --surrogate takes them too
   %(prog)s --strategy topk --preset source
-      the settings of the experiment that the strategy comes from
+      the published settings that the strategy comes from
   %(prog)s --strategy topk --workers 4 --asynchronous --timeout 600
       four evaluations at a time, none longer than ten minutes
   %(prog)s --strategy my_strategies.py:Mine

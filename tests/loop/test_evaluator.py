@@ -58,8 +58,9 @@ def test_a_value_bought_before_costs_only_its_gradient() -> None:
     assert evaluator.spent == 1.5
 
 
-def test_what_is_ordered_is_committed_until_it_is_delivered(counted: FunctionOracle) -> None:
-    evaluator, x = _evaluator(counted), _points((0.5, 0), (0.25, 1), (0.75, 1))
+def test_what_is_ordered_is_committed_until_it_is_delivered() -> None:
+    evaluator = _evaluator(FunctionOracle(CountingFunction(), BOX))
+    x = _points((0.5, 0), (0.25, 1), (0.75, 1))
     evaluator.order(x, _no_gradient(x), number=0)
     assert (evaluator.spent, evaluator.left) == (0, 7)
     assert evaluator.is_waiting
