@@ -27,7 +27,7 @@ ACTIVATIONS = ("tanh", "relu", "silu", "gelu", *CREASES)
 
 
 class Layers(NamedTuple):
-    """Weights (in, out) and biases (out,) of all layers."""
+    """Weights (..., in, out) and biases (..., out) of all layers."""
 
     weights: list[Tensor]
     biases: list[Tensor]
@@ -65,14 +65,15 @@ def initial_parameters(widths: list[int], *, generator: Generator) -> Tensor:
 
 
 def split(theta: Tensor, widths: list[int]) -> Layers:
-    """Return the layers as views into theta: writing to either changes both."""
+    """Return the layers as views into theta (..., P): writing to either changes both."""
     sizes: list[int] = []
     for i in range(len(widths) - 1):
         sizes += [widths[i] * widths[i + 1], widths[i + 1]]
-    parts = torch.split_with_sizes(theta, sizes)
+    parts = torch.split_with_sizes(theta, sizes, dim=-1)
+    before = list(theta.size())[:-1]
     weights: list[Tensor] = []
     for i in range(len(widths) - 1):
-        weights.append(parts[2 * i].view(widths[i], widths[i + 1]))
+        weights.append(parts[2 * i].view(before + [widths[i], widths[i + 1]]))  # noqa: RUF005
     return Layers(weights, list(parts[1::2]))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from adaptsample.training.losses import Samples
@@ -47,6 +47,13 @@ class SupportsPosterior(Finalist, Protocol):
         The rows are (r, n, k) flattened: the values and, if any were observed, the slopes.
         """
 
+    @property
+    def loo_residuals(self) -> Float[Tensor, " m"]:
+        """Residuals of the rows, as they would be without their row if theta had little to go.
+
+        Network minus target; an estimate that costs no refit, and an optimistic one.
+        """
+
     def std(self, jacobian: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
         """Return the standard deviation of functions of theta that have these derivatives.
 
@@ -88,4 +95,33 @@ class Trainer(Protocol):
 
         Raises:
             ValueError: an unknown activation, or what this method cannot train or continue.
+        """
+
+
+@runtime_checkable
+class SupportsRefits(Trainer, Protocol):
+    """A trainer that can continue a fit without some of the points, for several choices at once."""
+
+    def refit(
+        self,
+        theta: Float[Tensor, "B P"],
+        widths: list[int],
+        activation: str | Sequence[str],
+        samples: Samples,
+        *,
+        held_out: Bool[Tensor, "B n"],
+        state: Any,
+    ) -> tuple[SupportsPosterior, ...]:
+        """Continue from each row of theta without the points that are held out there.
+
+        Args:
+            theta: what to start from.
+            widths: as of `train`, as are activation and samples.
+            activation: of the hidden layers.
+            samples: all points.
+            held_out: those that do not count.
+            state: of the fit that is continued.
+
+        Raises:
+            ValueError: what this method cannot train or continue.
         """

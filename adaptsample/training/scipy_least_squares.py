@@ -135,12 +135,12 @@ class ScipyLeastSquares:
         losses: list[float] = []
 
         def residuals(theta: _Array) -> _Array:
-            return evaluate(torch.from_numpy(theta), problem).residual.numpy()
+            return evaluate(torch.from_numpy(theta)[None], problem).residual[0].numpy()
 
         def jacobian(theta: _Array) -> _Array:  # asked for once at each iterate
-            residual, matrix = linearise(torch.from_numpy(theta), problem)
+            residual, matrix = linearise(torch.from_numpy(theta)[None], problem)
             losses.append(float(residual.square().mean()))
-            return matrix.numpy()
+            return matrix[0].numpy()
 
         found = least_squares(
             residuals,

@@ -8,18 +8,25 @@ function runs as one compiled program, without either.
 import sys
 import warnings
 from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeVar, cast
+from functools import cache, wraps
+from threading import RLock
+from typing import Any, Final, TypeVar, cast
 
 import torch
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_COMPILING: Final = RLock()
+"""Several threads may ask at once."""
+
 CAN_COMPILE = sys.version_info < (3, 14)
 
 
-def script(function: F) -> F:
+def script(function: F, *, is_tuned: bool = True) -> F:
     """Return the compiled version of a function; it is compiled once, at the first request.
+
+    A program that is tuned spends its first calls on finding out which shapes and types come, and
+    on what could be done about that. It takes seconds, and pays for long training by autograd only.
 
     Where torch cannot compile, from Python 3.14 on, and with the environment variable
     ``PYTORCH_JIT=0``, it is the function itself, which computes the same.
@@ -30,7 +37,8 @@ def script(function: F) -> F:
     if not CAN_COMPILE:
         _warn_once()
         return function
-    return cast(F, _compiled(function))
+    with _COMPILING:
+        return cast(F, _compiled(function, is_tuned))
 
 
 @cache
@@ -44,8 +52,17 @@ def _warn_once() -> None:
 
 
 @cache
-def _compiled(function: Any) -> Any:
+def _compiled(function: Any, is_tuned: bool) -> Any:
     with warnings.catch_warnings():
         # torch >= 2.9 announces successors of TorchScript that have no compiled loops yet.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        return torch.jit.script(function)
+        program: Any = torch.jit.script(function)
+    if is_tuned:
+        return program
+
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # not in its __all__
+            return program(*arguments)
+
+    return run

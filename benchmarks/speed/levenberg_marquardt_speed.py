@@ -68,7 +68,7 @@ class Case:
         y = torch.exp(x[:, :1]) * torch.sin(3 * x[:, 1:]) + x.prod(dim=1, keepdim=True)
         y = ((y - y.mean()) / y.std())[None]
         tanh = ["tanh"] * len(self.hidden)
-        return Problem(x, y, torch.ones_like(y), self.widths, tanh, 0.0)
+        return Problem(x, y, torch.ones_like(y)[None], self.widths, tanh, 0.0)
 
     def start(self) -> Tensor:
         """Return the parameters that everyone starts from."""
@@ -105,7 +105,8 @@ CASES = [Case(n, h) for h in ((8, 4), (10, 8), (16, 17)) for n in (200, 300)]
 
 def first_state(theta: Tensor) -> State:
     """Return where the library starts."""
-    return State(theta, flat_prior(len(theta)), math.inf, 1e-2, 2.0, 0, 0, False)
+    prior = flat_prior(len(theta))
+    return State(theta[None], prior, [math.inf], [1e-2], [2.0], [0], [0], [False], 0)
 
 
 def cpu_seconds(function: Callable[..., float], *arguments: object) -> tuple[float, float]:
@@ -120,10 +121,10 @@ def fit_scipy(case: Case, max_evaluations: int) -> float:
     problem = case.problem()
 
     def values(theta: np.ndarray) -> np.ndarray:
-        return evaluate(torch.from_numpy(theta), problem).residual.numpy()
+        return evaluate(torch.from_numpy(theta)[None], problem).residual[0].numpy()
 
     def jacobian(theta: np.ndarray) -> np.ndarray:
-        return linearise(torch.from_numpy(theta), problem)[1].numpy()
+        return linearise(torch.from_numpy(theta)[None], problem)[1][0].numpy()
 
     solution = least_squares(
         values,
@@ -144,9 +145,9 @@ def fit_to(case: Case, rmse: float, max_iterations: int) -> float:
     problem, state = case.problem(), first_state(case.start())
     iterate = compile_solver(evaluate, differentiate)
     reached = math.inf
-    while reached > rmse and not state.done and state.n_iterations < max_iterations:
-        state, _ = iterate(state, problem, STOP, CHUNK)
-        reached = math.sqrt(state.cost / case.points)
+    while reached > rmse and not state.done[0] and state.n_iterations[0] < max_iterations:
+        state, _ = iterate(state, problem, STOP, [max_iterations], CHUNK)
+        reached = math.sqrt(state.cost[0] / case.points)
     return reached
 
 
@@ -217,8 +218,9 @@ def eager_iterations(problem: Problem, theta: Tensor, n_iterations: int) -> floa
 def compiled_iterations(problem: Problem, theta: Tensor, n_iterations: int) -> float:
     """Return the root mean square residual after these iterations of the library."""
     iterate = compile_solver(evaluate, differentiate)
-    state, _ = iterate(first_state(theta), problem, STOP, n_iterations)
-    return math.sqrt(state.cost / len(problem.x))
+    n_sweeps = 14 * n_iterations  # more than enough
+    state, _ = iterate(first_state(theta), problem, STOP, [n_iterations], n_sweeps)
+    return math.sqrt(state.cost[0] / len(problem.x))
 
 
 def compare_iterations(case: Case, n_iterations: int, repetitions: int) -> Iteration:

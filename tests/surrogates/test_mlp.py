@@ -27,6 +27,8 @@ from adaptsample.training import (
     Finalist,
     GradientDescent,
     LevenbergMarquardt,
+    SupportsPosterior,
+    SupportsRefits,
     Trainer,
     Training,
 )
@@ -171,6 +173,10 @@ class Lent:
             return finalists
         return tuple(ScipyTraining(f.theta, 0.0, f.theta, f.train_loss, True) for f in finalists)
 
+    def refit(self, *args: Any, **options: Any) -> tuple[SupportsPosterior, ...]:
+        assert isinstance(self.trainer, SupportsRefits)
+        return self.trainer.refit(*args, **options)
+
 
 def test_what_a_model_can_do_is_decided_by_its_finalists() -> None:
     """And not by the trainer's type: with the same finalists the same model comes out."""
@@ -189,7 +195,7 @@ def test_what_a_model_can_do_is_decided_by_its_finalists() -> None:
 def test_parameter_gradients_are_the_slopes_of_scaled_outputs(recipe: MLP) -> None:
     """Central differences, with each parameter moved on its own, in its prior's units."""
     model = recipe.fit(data(with_gradient=True), generator=derive_generator(0, "fit"))
-    network, x, h = model.network, probes(), 1e-5
+    network, x, h = model.network, probes(), 3e-6
     theta = network.theta.double()
     columns = []
     for step in h * torch.eye(len(theta), dtype=torch.float64):
@@ -229,6 +235,26 @@ def test_held_out_residuals_are_of_the_size_of_the_error() -> None:
     error = (model.predict(grid) - oracle(grid)).abs().mean()
     assert residuals.shape == points.y.shape
     assert 0.3 * error < residuals.abs().mean() < 10 * error
+
+
+def test_loo_residuals_are_of_the_size_of_the_error_in_the_units_of_the_data() -> None:
+    points = sample_problem("franke", 60)
+    noise = torch.randn(60, 1, generator=derive_generator(0, "noise"), dtype=torch.float64)
+    model = fit_least_squares(QUICK, Dataset(points.x, points.y + 0.1 * noise))
+    residuals = model.loo_residuals
+    assert residuals.shape == points.y.shape
+    fitted = model.data.y - model.predict(points.x)
+    assert float((residuals * fitted).sum()) > 0  # value minus prediction
+    assert 0.05 < residuals.abs().mean() < 0.3  # the noise is 0.08 in the mean
+
+
+def test_without_a_prior_loo_residuals_are_those_of_the_fit_and_not_larger_than_held_out() -> None:
+    training = replace(QUICK.training, evidence=None)
+    model = fit_least_squares(replace(QUICK, training=training), sample_problem("franke", 30))
+    residuals = model.loo_residuals
+    assert torch.equal(residuals, model.data.y - model.predict(model.data.x))
+    held_out = model.held_out_residuals(generator=derive_generator(0, "folds"))
+    assert residuals.abs().mean() < held_out.abs().mean()
 
 
 def test_fits_from_other_starts_cast_doubt_where_points_are_few() -> None:

@@ -84,5 +84,5 @@ def test_a_posterior_has_a_width_for_each_parameter_and_a_leverage_for_each_valu
         unit = torch.eye(n_parameters, dtype=torch.float64)
         assert bool((finalist.std(unit) > 0).all())
         # the data make every parameter surer than its prior
-        noise = float(finalist.state.prior.beta) ** -0.5
+        noise = finalist.state.prior.beta[0] ** -0.5
         assert bool((finalist.std(unit) <= noise * finalist.prior_std * (1 + 1e-9)).all())

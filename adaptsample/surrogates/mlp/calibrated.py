@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, nan
-from typing import cast, final
+from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
@@ -17,7 +17,7 @@ from adaptsample.surrogates.chebyshev import fill_box
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.model import NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
-from adaptsample.training.protocol import SupportsPosterior, Trainer
+from adaptsample.training.protocol import SupportsPosterior, SupportsRefits
 
 _PERTURBATIONS = (0.01, 0.001)  # of parameters, relative
 _GOOD_LOSS = 1e-12  # a refit with this mean squared error has not gone astray
@@ -42,7 +42,7 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
         seed: of the random numbers of the calibration.
     """
 
-    trainer: Trainer
+    trainer: SupportsRefits
     data: Dataset
     relative: bool
     seed: int
@@ -96,6 +96,19 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
         shares = self.training.leverages.view(-1, *self.data.y.shape).sum(dim=(0, 1))
         return tuple(max(1, ceil(share)) for share in shares.tolist())
 
+    @property
+    def loo_residuals(self) -> Values:
+        """Value minus prediction without the point, had the network little to go (n, k).
+
+        From the linearised fit, in the units of the data; an optimistic estimate that costs
+        nothing. Without a prior the linearised fit of many parameters tells nothing, and these are
+        the residuals of the fit.
+        """
+        if self.training.noise_std == 0:
+            return self.data.y - self.predict(self.data.x)
+        residuals = self.training.loo_residuals.view(-1, *self.data.y.shape)[0]
+        return -residuals * self.network.outputs.unit
+
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the prediction of a fit without the point, in five folds.
 
@@ -118,33 +131,43 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
         fold = torch.randperm(len(data), generator=generator) % 5
         residuals = data.y - Scaling.to_moments(data.y).shift
         std = torch.ones_like(data.y)
-        for k in range(min(5, len(data)) if len(data) > 1 else 0):
-            held = (fold == k).nonzero()[:, 0]
-            training = self._refitted(data.without(held), generator)
+        n_folds = min(5, len(data)) if len(data) > 1 else 0
+        held_out = fold == torch.arange(n_folds)[:, None]
+        for held, training in zip(held_out, self._refits(held_out, generator), strict=True):
             refit = network.with_theta(training.theta)
             residuals[held] = data.y[held] - refit.predict(data.x[held])
             std[held] = _linearised_std(refit, training, data.x[held])
         return residuals, std
 
-    def _refitted(self, data: Dataset, generator: Generator) -> SupportsPosterior:
-        """Train on a part of the data, from parameters perturbed less if more leads astray."""
+    def _refits(
+        self, held_out: Bool[Tensor, "folds n"], generator: Generator
+    ) -> list[SupportsPosterior]:
+        """Train on all folds but one, from parameters perturbed less where more leads astray."""
         network, losses = self.network, self.training.train_loss
-        samples = scaled_samples(data, network.inputs, network.outputs, relative=self.relative)
+        samples = scaled_samples(self.data, network.inputs, network.outputs, relative=self.relative)
         expected = max(100 * float(losses[-1]) if len(losses) else 0.0, _GOOD_LOSS)
+        refits: dict[int, SupportsPosterior] = {}
+        astray = list(range(len(held_out)))
         for size in _PERTURBATIONS:
-            noise = torch.randn(len(network.theta), dtype=torch.float64, generator=generator)
-            finalists = self.trainer.train(
+            if not astray:
+                break
+            shape = (len(astray), len(network.theta))
+            noise = torch.randn(shape, dtype=torch.float64, generator=generator)
+            trainings = self.trainer.refit(
                 network.theta * (1 + size * noise),
                 list(network.widths),
                 network.activation,
                 samples,
-                generator=generator,
+                held_out=held_out[astray],
                 state=self.training.state,
             )
-            training = cast(SupportsPosterior, finalists[0])  # as the model's own
-            if len(training.train_loss) == 0 or float(training.train_loss[-1]) <= expected:
-                break
-        return training
+            refits.update(zip(astray, trainings, strict=True))
+            astray = [i for i in astray if _last_loss(refits[i]) > expected]
+        return [refits[i] for i in range(len(held_out))]
+
+
+def _last_loss(training: SupportsPosterior) -> float:
+    return float(training.train_loss[-1]) if len(training.train_loss) else 0.0
 
 
 def _linearised_std(network: Network, training: SupportsPosterior, x: Points) -> Values:

@@ -8,12 +8,12 @@ from adaptsample.training.levenberg_marquardt.network import differentiate as di
 from adaptsample.training.levenberg_marquardt.network import evaluate as evaluate
 from adaptsample.training.levenberg_marquardt.network import linearise as linearise
 from adaptsample.training.levenberg_marquardt.network import regression as regression
+from adaptsample.training.levenberg_marquardt.race import (
+    LeastSquaresTraining as LeastSquaresTraining,
+)
 from adaptsample.training.levenberg_marquardt.solver import State as State
 from adaptsample.training.levenberg_marquardt.solver import Stop as Stop
 from adaptsample.training.levenberg_marquardt.solver import compile_solver as compile_solver
-from adaptsample.training.levenberg_marquardt.trainer import (
-    LeastSquaresTraining as LeastSquaresTraining,
-)
 from adaptsample.training.levenberg_marquardt.trainer import (
     LevenbergMarquardt as LevenbergMarquardt,
 )

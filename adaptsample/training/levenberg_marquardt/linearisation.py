@@ -7,8 +7,9 @@ U S V^T, theta has the covariance, in units of the noise variance,
     (J^T J + diag(d))^-1 = F F^T,   F = diag(d)^(-1/2) (I - V diag(1 - 1 / sqrt(1 + s^2)) V^T),
 
 and the row i of the data has the leverage h_i = sum_j U_ij^2 s_j^2 / (1 + s_j^2). The residual that
-it would have, had it been left out, is r_i / (1 - h_i): exact in a linear model, and for a network
-that passes through all its data more a measure of influence than of error.
+it would have, had it been left out, is r_i / (1 - h_i), exact in a linear model. Where a network
+passes through its data r is hardly more than what training left undone. So the r of the linear
+model's own solution is taken, -K^-1 (J theta - r) with K = 1 + J diag(d)^-1 J^T.
 
 Squaring the condition number of J is avoided throughout; where 1 - h_i is needed it is summed, not
 subtracted.
@@ -35,7 +36,7 @@ class Linearisation:
     Attributes:
         residuals: r (m,), weighted.
         leverages: h (m,), from 0, for a row that has no say, to 1, for one that is obeyed.
-        loo_residuals: residuals (m,) of the rows, each left out in turn.
+        loo_residuals: residuals (m,) of the rows of the linear model, each left out in turn.
         n_effective: sum of the leverages; the number of parameters that the data determine.
         noise_variance: |r|^2 / (m - n_effective), m being the number of observed rows.
         scale: d^(-1/2) (P,).
@@ -57,6 +58,7 @@ class Linearisation:
         cls,
         residuals: Float[Tensor, " m"],
         jacobian: Float[Tensor, "m P"],
+        theta: Float[Tensor, " P"],
         precision: Float[Tensor, " P"],
         n_observed: int,
     ) -> Self:
@@ -65,6 +67,7 @@ class Linearisation:
         Args:
             residuals: at the solution.
             jacobian: at the solution.
+            theta: the solution.
             precision: of the prior, in units of the noise precision. Where it is 0 it is taken for
                 1e-12 of the largest eigenvalue of J^T J: without any prior a fit with more
                 parameters than rows would know nothing for certain.
@@ -74,15 +77,19 @@ class Linearisation:
         scale = torch.where(precision > 0, precision, floor).rsqrt()
         u, s, vt = torch.linalg.svd(jacobian * scale, full_matrices=False)
         free = 1 / (1 + s * s)
+        explained = jacobian @ theta - residuals
+        inside = u.T @ explained
         missed = (u * u) @ free  # of a row, within the range of J
+        left = u @ (free * inside)
         if len(jacobian) > len(s):
             missed += (1 - (u * u).sum(dim=1)).clamp(min=0)
+            left += explained - u @ inside
         n_effective = float((1 - free).sum())
         n_left = max(n_observed - len(s) + float(free.sum()), 1e-300)
         return cls(
             residuals,
             1 - missed,
-            residuals / missed.clamp(min=1e-300),
+            -left / missed.clamp(min=1e-300),
             n_effective,
             float(residuals.square().sum()) / n_left,
             scale,

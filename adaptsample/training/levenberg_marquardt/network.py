@@ -9,8 +9,9 @@ u = t W of z and t = u s'(z) of a, and needs no graph and no loop over points:
     row of W_l = a_(l-1) g^T + t_(l-1) h^T,     row of b_l = g,
     g <- (g W_l^T) s'(z) + (h W_l^T) u s''(z),  h <- (h W_l^T) s'(z).
 
-Arrays are kept with the units of a layer first and the points after them: there are many more
-points than units, and operations on long rows are several times faster.
+A batch of B networks is computed at once, which for small ones takes hardly longer than one alone.
+Arrays are kept with the units of a layer before the points: there are many more points than units,
+and operations on long rows are several times faster.
 """
 
 from typing import NamedTuple
@@ -18,18 +19,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from adaptsample.training.levenberg_marquardt.normal import Jacobian
+from adaptsample.training.levenberg_marquardt.normal import Jacobian, dense
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import activate, curvature, split, times_slope
 
 
 class Problem(NamedTuple):
-    """A regression problem: what residuals are computed from.
+    """A regression problem, or B of them that differ in their weights alone.
 
     Attributes:
         x: points (n, d).
         targets: (r, n, k), the values and, if r = 1 + d, the derivatives in each direction.
-        weights: (r, n, k), factors of the residuals; 0 where nothing was observed.
+        weights: (B, r, n, k), or with B = 1 for networks that share them, factors of the residuals;
+            0 where nothing was observed.
         widths: widths of the network's layers, d and k included.
         activations: one for each hidden layer.
         smoothing: width of the rounding of creases, 0 for none.
@@ -53,18 +55,20 @@ def regression(
         factor = gradient_weight * samples.y.numel() / n_observed
         targets = torch.cat([targets, samples.slopes.permute(2, 1, 0)])
         weights = torch.cat([weights, (samples.weights * factor).sqrt().permute(2, 1, 0)])
-    return Problem(samples.x, targets.contiguous(), weights.contiguous(), widths, activations, 0.0)
+    return Problem(
+        samples.x, targets.contiguous(), weights[None].contiguous(), widths, activations, 0.0
+    )
 
 
 class Propagation(NamedTuple):
     """What a forward pass leaves behind.
 
     Attributes:
-        residual: the weighted residuals (r * n * k,).
-        weights: of the layers (n_in, n_out).
-        z: before each activation (h, n).
-        inputs: of each layer (h, n).
-        u, tangents: their derivatives with respect to x (h, d, n); none where only values are
+        residual: the weighted residuals (B, r * n * k).
+        weights: of the layers (B, n_in, n_out).
+        z: before each activation (B, h, n).
+        inputs: of each layer (B, h, n).
+        u, tangents: their derivatives with respect to x (B, h, d, n); none where only values are
             compared.
     """
 
@@ -77,85 +81,105 @@ class Propagation(NamedTuple):
 
 
 def evaluate(theta: Tensor, problem: Problem) -> Propagation:
-    """Carry values, and tangents where derivatives are compared, through the network."""
+    """Carry values, and tangents where derivatives are compared, through networks theta (B, P)."""
     layers = split(theta, problem.widths)
     informed = problem.targets.size(0) > 1
     z: list[Tensor] = []
-    inputs = [problem.x.t().contiguous()]
+    inputs = [problem.x.t().contiguous().expand(theta.size(0), -1, -1)]
     u: list[Tensor] = []
     tangents: list[Tensor] = []
     for i, activation in enumerate(problem.activations):
-        z.append(torch.addmm(layers.biases[i].unsqueeze(1), layers.weights[i].t(), inputs[i]))
+        z.append(affine(layers.weights[i], layers.biases[i], inputs[i]))
         inputs.append(torch.empty_like(z[i]))
-        activate(activation, z[i], inputs[i + 1], problem.smoothing, units=0)
+        activate(activation, z[i], inputs[i + 1], problem.smoothing, units=1)
         if informed:
             u.append(push(layers.weights[i], tangents, problem.x))
             tangents.append(torch.empty(u[i].size(), dtype=theta.dtype))
             times_slope(
-                activation, u[i], z[i].unsqueeze(1), inputs[i + 1].unsqueeze(1), tangents[i]
+                activation, u[i], z[i].unsqueeze(2), inputs[i + 1].unsqueeze(2), tangents[i]
             )
-    outputs = torch.addmm(layers.biases[-1].unsqueeze(1), layers.weights[-1].t(), inputs[-1])
-    outputs = outputs.unsqueeze(1)
+    outputs = affine(layers.weights[-1], layers.biases[-1], inputs[-1]).unsqueeze(2)
     if informed:
-        outputs = torch.cat([outputs, push(layers.weights[-1], tangents, problem.x)], dim=1)
-    residual = ((outputs.permute(1, 2, 0) - problem.targets) * problem.weights).flatten()
-    return Propagation(residual, layers.weights, z, inputs, u, tangents)
+        outputs = torch.cat([outputs, push(layers.weights[-1], tangents, problem.x)], dim=2)
+    residual = (outputs.permute(0, 2, 3, 1) - problem.targets) * problem.weights
+    return Propagation(residual.flatten(1), layers.weights, z, inputs, u, tangents)
+
+
+def affine(weight: Tensor, bias: Tensor, a: Tensor) -> Tensor:
+    """Return z (B, out, n) of a layer from a (B, in, n)."""
+    return torch.baddbmm(bias.unsqueeze(2), weight.transpose(1, 2), a)
 
 
 def push(weight: Tensor, tangents: list[Tensor], x: Tensor) -> Tensor:
-    """Return the derivatives (out, d, n) of z in each direction; the first layer's are W itself."""
+    """Return the derivatives (B, out, d, n) of z in each direction; those of the first are W."""
+    transposed = weight.transpose(1, 2)
     if len(tangents) == 0:
-        return weight.t().unsqueeze(2).expand(-1, -1, x.size(0))
-    return torch.mm(weight.t(), tangents[-1].flatten(1)).view(-1, x.size(1), x.size(0))
+        return transposed.unsqueeze(3).expand(-1, -1, -1, x.size(0))
+    pushed = torch.bmm(transposed, tangents[-1].flatten(2))
+    return pushed.view(weight.size(0), -1, x.size(1), x.size(0))
 
 
 def differentiate(theta: Tensor, problem: Problem, at: Propagation) -> Jacobian:
-    """Return the Jacobian of the weighted residuals, (r * n * k, P)."""
-    n_rows, n, k = problem.targets.size(0), problem.targets.size(1), problem.targets.size(2)
-    informed = n_rows > 1
-    jacobian = torch.empty([theta.size(0), n_rows, n, k], dtype=theta.dtype)
+    """Return the Jacobians (B, r * n * k, P) of the weighted residuals."""
+    n_batch, k = theta.size(0), problem.targets.size(2)
+    if problem.targets.size(0) > 1:
+        nothing: list[Tensor] = []
+        return Jacobian(informed_matrix(theta, problem, at), nothing, nothing)
+    units = torch.diag_embed(problem.weights[:, 0]).permute(0, 3, 1, 2)  # (B, k, n, k)
+    g = units.flatten(2).expand(n_batch, -1, -1)
+    inputs, slopes = [repeated(at.inputs[-1], k)], [g]
+    for i in range(len(at.z) - 1, -1, -1):
+        g = torch.bmm(at.weights[i + 1], g)
+        times_slope(problem.activations[i], g, repeated(at.z[i], k), inputs[0], g)
+        inputs.insert(0, repeated(at.inputs[i], k))
+        slopes.insert(0, g)
+    matrix = dense(inputs, slopes)
+    if matrix.numel() * matrix.size(1) < 10**6:  # so little that the structure saves nothing
+        inputs, slopes = inputs[:0], slopes[:0]
+    return Jacobian(matrix, inputs, slopes)
 
-    units = torch.diag_embed(problem.weights).permute(3, 0, 1, 2).contiguous()
-    g, h = units, units[:, 1:]
-    if informed:
-        g = units.clone()
-        g[:, 1:] = 0.0
-    inputs: list[Tensor] = []
-    slopes: list[Tensor] = []
-    end = theta.size(0)
+
+def repeated(a: Tensor, k: int) -> Tensor:
+    """Repeat each point (B, h, n) for each of k outputs."""
+    return a if k == 1 else a.repeat_interleave(k, 2)
+
+
+def informed_matrix(theta: Tensor, problem: Problem, at: Propagation) -> Tensor:
+    """Return J where derivatives are compared as well; its rows are sums of two outer products."""
+    n_batch = theta.size(0)
+    n_rows, n, k = problem.targets.size(0), problem.targets.size(1), problem.targets.size(2)
+    jacobian = torch.empty([n_batch, theta.size(1), n_rows, n, k], dtype=theta.dtype)
+    units = torch.diag_embed(problem.weights).permute(0, 4, 1, 2, 3)
+    g = units.expand(n_batch, -1, -1, -1, -1).clone()
+    h = g[:, :, 1:].clone()
+    g[:, :, 1:] = 0.0
+    end = theta.size(1)
     for i in range(len(at.weights) - 1, -1, -1):
         weight = at.weights[i]
-        n_in, n_out = weight.size(0), weight.size(1)
-        jacobian[end - n_out : end] = g
+        n_in, n_out = weight.size(1), weight.size(2)
+        jacobian[:, end - n_out : end] = g
         end -= n_out
-        block = jacobian[end - n_in * n_out : end].view(n_in, n_out, n_rows, n, k)
+        block = jacobian[:, end - n_in * n_out : end].view(n_batch, n_in, n_out, n_rows, n, k)
         end -= n_in * n_out
-        torch.mul(at.inputs[i].view(n_in, 1, 1, n, 1), g, out=block)
-        if not informed:
-            inputs.insert(
-                0, at.inputs[i].repeat_interleave(k, 1).t() if k > 1 else at.inputs[i].t()
-            )
-            slopes.insert(0, g.view(n_out, n * k).t())
-        elif i == 0:
+        torch.mul(at.inputs[i].view(-1, n_in, 1, 1, n, 1), g.unsqueeze(1), out=block)
+        if i == 0:
             for j in range(n_in):  # t_0 is the unit vector e_j
-                block[j, :, 1 + j] += h[:, j]
+                block[:, j, :, 1 + j] += h[:, :, j]
         else:
-            tangent = at.tangents[i - 1].view(n_in, 1, n_rows - 1, n, 1)
-            block[:, :, 1:].addcmul_(tangent, h)
-        if i > 0:
+            tangent = at.tangents[i - 1].view(-1, n_in, 1, n_rows - 1, n, 1)
+            block[:, :, :, 1:].addcmul_(tangent, h.unsqueeze(1))
             activation = problem.activations[i - 1]
-            z, a = at.z[i - 1].view(n_in, 1, n, 1), at.inputs[i].view(n_in, 1, n, 1)
-            g = torch.mm(weight, g.view(n_out, -1)).view(n_in, n_rows, n, k)
+            z, a = at.z[i - 1].view(-1, n_in, 1, n, 1), at.inputs[i].view(-1, n_in, 1, n, 1)
+            g = torch.bmm(weight, g.flatten(2)).view(-1, n_in, n_rows, n, k)
             times_slope(activation, g, z, a, g)
-            if informed:
-                h = torch.mm(weight, h.reshape(n_out, -1)).view(n_in, n_rows - 1, n, k)
-                bend = curvature(activation, at.z[i - 1], at.inputs[i], problem.smoothing, units=0)
-                g[:, 1:].addcmul_(h, (at.u[i - 1] * bend.unsqueeze(1)).unsqueeze(3))
-                times_slope(activation, h, z, a, h)
-    return Jacobian(jacobian.view(theta.size(0), n_rows * n * k).t(), inputs, slopes)
+            h = torch.bmm(weight, h.flatten(2)).view(-1, n_in, n_rows - 1, n, k)
+            bend = curvature(activation, at.z[i - 1], at.inputs[i], problem.smoothing, units=1)
+            g[:, :, 1:].addcmul_(h, (at.u[i - 1] * bend.unsqueeze(2)).unsqueeze(4))
+            times_slope(activation, h, z, a, h)
+    return jacobian.flatten(2).transpose(1, 2)
 
 
 def linearise(theta: Tensor, problem: Problem) -> tuple[Tensor, Tensor]:
-    """Return the weighted residuals (r * n * k,) and their Jacobian (r * n * k, P)."""
+    """Return the weighted residuals (B, r * n * k) and their Jacobians (B, r * n * k, P)."""
     at = evaluate(theta, problem)
     return at.residual, differentiate(theta, problem, at).matrix

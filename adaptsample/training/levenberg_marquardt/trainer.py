@@ -21,15 +21,14 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self, final
+from typing import ClassVar, Literal, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Generator, Tensor
 
-from adaptsample.core.deadline import Deadline
+from adaptsample.core.work import Work
 from adaptsample.training.levenberg_marquardt.evidence import Prior, flat_prior, grouped_prior
-from adaptsample.training.levenberg_marquardt.linearisation import Linearisation
 from adaptsample.training.levenberg_marquardt.network import (
     Problem,
     differentiate,
@@ -37,8 +36,13 @@ from adaptsample.training.levenberg_marquardt.network import (
     linearise,
     regression,
 )
+from adaptsample.training.levenberg_marquardt.race import (
+    EXACT_BETA,
+    LeastSquaresTraining,
+    Race,
+    Runner,
+)
 from adaptsample.training.levenberg_marquardt.solver import (
-    Iterate,
     State,
     Stop,
     compile_solver,
@@ -47,52 +51,7 @@ from adaptsample.training.levenberg_marquardt.solver import (
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import CREASES, activations_of, count_parameters, split
 
-_EXACT_BETA = 1e8  # noise below 1e-4 of the values' spread
-_CHUNK = 25  # iterations between two looks at the clock
 _SMOOTHING = (0.5, 0.1, 0.02, 0.0)
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class LeastSquaresTraining:
-    """The result of training.
-
-    Attributes:
-        theta: the parameters.
-        state: to continue from.
-        train_loss: mean squared residual before each iteration of the start that won.
-        converged: whether a stopping rule was met before iterations and seconds ran out.
-        linearisation: leverages, leave-one-out residuals, uncertainty of theta. Its rows are
-            (1 + d, n, k) flattened: values, then derivatives, if any were observed.
-    """
-
-    theta: Float[Tensor, " P"]
-    state: State
-    train_loss: Float[Tensor, " iterations"]
-    converged: bool
-    linearisation: Linearisation
-
-    @property
-    def noise_std(self) -> float:
-        """Standard deviation of the noise that the evidence finds; 0 without a prior."""
-        prior = self.state.prior
-        return float(prior.beta) ** -0.5 if len(prior.groups) else 0.0
-
-    @property
-    def prior_std(self) -> Float[Tensor, " P"]:
-        """Standard deviation of each parameter's prior, in units of the noise's."""
-        return self.linearisation.scale
-
-    @property
-    def leverages(self) -> Float[Tensor, " m"]:
-        """Leverages of the rows."""
-        return self.linearisation.leverages
-
-    def std(self, jacobian: Float[Tensor, "*batch P"]) -> Float[Tensor, "*batch"]:
-        """Return the standard deviation of functions of theta that have these derivatives."""
-        noise = float(self.state.prior.beta) ** -0.5
-        std: Tensor = noise * self.linearisation.std(jacobian)
-        return std
 
 
 @final
@@ -114,7 +73,8 @@ class LevenbergMarquardt:
         gradient_weight: weight of the gradient's mean squared error in the loss, where the data has
             gradients.
         tolerance: stop when 20 iterations in a row lower the cost by less than this share each.
-        seconds: stop soon after that time, or None; what is reached then depends on the machine.
+        operations: begin no more sweeps after so many modelled multiply-adds, or None. A billion
+            take about a second.
         compiled: run as TorchScript. False runs the same code in Python, for debugging.
 
     Raises:
@@ -133,7 +93,7 @@ class LevenbergMarquardt:
     evidence: Literal["auto", "layer", "ard"] | None = "auto"
     gradient_weight: float = 1.0
     tolerance: float = 1e-6
-    seconds: float | None = None
+    operations: float | None = None
     compiled: bool = True
 
     def __post_init__(self) -> None:
@@ -149,7 +109,7 @@ class LevenbergMarquardt:
             ),
             "gradient_weight": (0 <= self.gradient_weight < math.inf, "a number of at least 0"),
             "tolerance": (0 <= self.tolerance < 1, "within [0, 1)"),
-            "seconds": (self.seconds is None or self.seconds > 0, "positive, or None"),
+            "operations": (self.operations is None or self.operations > 0, "positive, or None"),
         }
         for name, (holds, expected) in ranges.items():
             if not holds:
@@ -180,36 +140,57 @@ class LevenbergMarquardt:
                 f"{samples.x.device.type}; ask for dtype='float64', device='cpu'"
             )
         problem = regression(widths, activations, samples, self.gradient_weight)
-        race = _Race(
-            self._solver(),
-            problem,
-            Stop(self.tolerance, 20, 1e-12),
-            Deadline.after(math.inf if self.seconds is None else self.seconds),
-        )
+        race = self._race()
         if state is not None and theta is not None:
-            runner = race.run(self._continued(theta, problem, state), self.continued_iterations)
-            (runner,) = self._without_prior_if_exact([runner], race, 2 * self.continued_iterations)
-            return (runner.finish(problem),)
+            runner = self._continued(theta, problem, state)
+            return (self._continue([runner], race)[0].finish(),)
 
         n_drawn = self.starts if theta is None else self.starts - 1
         thetas = [] if theta is None else [theta.clone()]
         thetas += [initial_parameters(widths, generator=generator) for _ in range(n_drawn)]
-        runners = [self._start(theta, problem, race) for theta in thetas]
+        prior = self._prior(problem)
+        runners = self._start([Runner.at(theta, problem, prior) for theta in thetas], race)
         n_iterations = self.start_iterations
         while len(runners) > self.finalists:
             n_kept = max(self.finalists, len(runners) // 2)
-            runners = sorted(runners, key=lambda runner: runner.badness(problem))[:n_kept]
+            runners = sorted(runners, key=Runner.badness)[:n_kept]
             n_iterations *= 2
             if n_kept > self.finalists:
-                runners = [race.run(runner, n_iterations) for runner in runners]
-        runners = [race.run(runner, self.iterations) for runner in runners]
-        runners = self._without_prior_if_exact(runners, race, 2 * self.iterations)
-        runners.sort(key=lambda runner: runner.badness(problem))
-        return tuple(runner.finish(problem) for runner in runners)
+                runners = race.run(runners, n_iterations)
+        runners = race.run(runners, self.iterations)
+        if all(self._is_exact(runner) for runner in runners):
+            runners = race.run([r.without_prior() for r in runners], 2 * self.iterations)
+        return tuple(runner.finish() for runner in sorted(runners, key=Runner.badness))
 
-    def _solver(self) -> Iterate:
+    def refit(
+        self,
+        theta: Float[Tensor, "B P"],
+        widths: list[int],
+        activation: str | Sequence[str],
+        samples: Samples,
+        *,
+        held_out: Bool[Tensor, "B n"],
+        state: State,
+    ) -> tuple[LeastSquaresTraining, ...]:
+        """Continue B fits without the points held out, all in one batch; see `SupportsRefits`.
+
+        The rows of points held out have weight 0, residual 0 and leverage 0.
+
+        Raises:
+            ValueError: as `train`.
+        """
+        activations = activations_of(activation, len(widths) - 2)
+        problem = regression(widths, activations, samples, self.gradient_weight)
+        runners = []
+        for start, held in zip(theta, held_out, strict=True):
+            weights = problem.weights * (~held)[:, None]
+            runners.append(self._continued(start, problem._replace(weights=weights), state))
+        return tuple(runner.finish() for runner in self._continue(runners, self._race()))
+
+    def _race(self) -> Race:
         make = compile_solver if self.compiled else make_solver
-        return make(evaluate, differentiate)
+        limit = math.inf if self.operations is None else self.operations
+        return Race(make(evaluate, differentiate), Stop(self.tolerance, 20, 1e-16), Work(limit))
 
     def _prior(self, problem: Problem) -> Prior:
         creased = bool(set(CREASES) & set(problem.activations))
@@ -218,28 +199,21 @@ class LevenbergMarquardt:
         groups = parameter_groups(problem.widths, by_input=self.evidence != "layer")
         return grouped_prior(groups, int(torch.count_nonzero(problem.weights)))
 
-    def _without_prior_if_exact(
-        self, runners: "list[_Runner]", race: "_Race", n_iterations: int
-    ) -> "list[_Runner]":
-        """Polish without a prior if the evidence found no noise in data of one variable."""
-        one_variable = self.evidence == "auto" and race.problem.widths[0] == 1
-        priors = [runner.state.prior for runner in runners]
-        if one_variable and all(len(p.groups) > 0 and p.beta > _EXACT_BETA for p in priors):
-            return [race.run(runner.without_prior(), n_iterations) for runner in runners]
-        return runners
+    def _is_exact(self, runner: Runner) -> bool:
+        """Return whether it is to be polished without a prior."""
+        one_variable = self.evidence == "auto" and runner.problem.widths[0] == 1
+        return one_variable and runner.finds_no_noise
 
-    def _start(self, theta: Float[Tensor, " P"], problem: Problem, race: "_Race") -> "_Runner":
+    def _start(self, runners: list[Runner], race: Race) -> list[Runner]:
         """Run the first stage, in which creases are sharpened."""
-        state = State(theta, self._prior(problem), math.inf, 1e-2, 2.0, 0, 0, False)
-        runner = _Runner(state, ())
-        if not set(CREASES) & set(problem.activations):
-            return race.run(runner, self.start_iterations)
+        if not set(CREASES) & set(runners[0].problem.activations):
+            return race.run(runners, self.start_iterations)
         for smoothing in _SMOOTHING:
-            smooth = race.on(problem._replace(smoothing=smoothing))
-            runner = smooth.run(runner.renewed(damping=1e-2), self.start_iterations)
-        return runner.renewed(damping=1e-4)
+            runners = [runner.renewed(damping=1e-2) for runner in runners]
+            runners = race.run(runners, self.start_iterations, smoothing=smoothing)
+        return [runner.renewed(damping=1e-4) for runner in runners]
 
-    def _continued(self, theta: Float[Tensor, " P"], problem: Problem, state: State) -> "_Runner":
+    def _continued(self, theta: Float[Tensor, " P"], problem: Problem, state: State) -> Runner:
         """Take prior and noise over from an earlier fit, perhaps to other data."""
         prior = self._prior(problem)
         if not isinstance(state, State) or (
@@ -253,75 +227,21 @@ class LevenbergMarquardt:
         if torch.equal(state.prior.groups, prior.groups):
             prior = state.prior._replace(n_observed=prior.n_observed)
         else:  # it ended without a prior, as its data looked exact; the new data may not
-            precision = prior.precision * prior.beta / _EXACT_BETA
-            prior = prior._replace(precision=precision, beta=_EXACT_BETA)
+            precision = prior.precision * prior.beta[0] / EXACT_BETA
+            prior = prior._replace(precision=precision, beta=[EXACT_BETA])
         # counted from 0, so that the prior stays as it is until theta suits the new data
-        state = state._replace(theta=theta.clone(), prior=prior, cost=math.inf, n_iterations=0)
-        return _Runner(state, ()).renewed(damping=1e-4)
+        return Runner.at(theta.clone(), problem, prior).renewed(damping=1e-4)
 
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Runner:
-    """One of the competing networks."""
-
-    state: State
-    losses: tuple[float, ...]
-
-    def renewed(self, *, damping: float) -> "_Runner":
-        return _Runner(
-            self.state._replace(damping=damping, growth=2.0, n_calm=0, done=False), self.losses
+    def _continue(self, runners: list[Runner], race: Race) -> list[Runner]:
+        """Run on, and polish without a prior what is exact."""
+        runners = race.run(runners, self.continued_iterations)
+        exact = [i for i, runner in enumerate(runners) if self._is_exact(runner)]
+        polished = race.run(
+            [runners[i].without_prior() for i in exact], 2 * self.continued_iterations
         )
-
-    def without_prior(self) -> "_Runner":
-        state = self.state._replace(prior=flat_prior(len(self.state.theta)), cost=math.inf)
-        return _Runner(state, self.losses).renewed(damping=1e-4)
-
-    def badness(self, problem: Problem) -> float:
-        """Return what runners compete in: the cost, or minus the log evidence; lower is better."""
-        if len(self.state.prior.groups) == 0:
-            return self.state.cost
-        return -self.linearise(problem).log_evidence(self.state.theta, self.state.prior.beta)
-
-    def linearise(self, problem: Problem) -> Linearisation:
-        residual, jacobian = linearise(self.state.theta, problem)
-        n_observed = int(torch.count_nonzero(problem.weights))
-        return Linearisation.of(residual, jacobian, self.state.prior.precision, n_observed)
-
-    def finish(self, problem: Problem) -> LeastSquaresTraining:
-        return LeastSquaresTraining(
-            self.state.theta,
-            self.state,
-            torch.tensor(self.losses, dtype=torch.float64),
-            self.state.done,
-            self.linearise(problem),
-        )
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Race:
-    """The track: solver, problem, rules and clock."""
-
-    iterate: Iterate
-    problem: Problem
-    stop: Stop
-    deadline: Deadline
-
-    def on(self, problem: Problem) -> Self:
-        return type(self)(self.iterate, problem, self.stop, self.deadline)
-
-    def run(self, runner: _Runner, n_iterations: int) -> _Runner:
-        """Train in chunks, between which the clock is watched and Ctrl-C is heard."""
-        state, losses = runner.state, runner.losses
-        while n_iterations > 0 and not state.done:
-            state, more = self.iterate(state, self.problem, self.stop, min(n_iterations, _CHUNK))
-            losses += tuple(more)
-            n_iterations -= _CHUNK
-            if self.deadline.is_over:
-                break
-        # compiled programs return named tuples of classes of their own
-        return _Runner(State(*state)._replace(prior=Prior(*state.prior)), losses)
+        for i, runner in zip(exact, polished, strict=True):
+            runners[i] = runner
+        return runners
 
 
 def initial_parameters(widths: list[int], *, generator: Generator) -> Float[Tensor, " P"]:
@@ -363,5 +283,6 @@ def parameter_jacobian(
     """Return the derivatives of the outputs at n points with respect to theta."""
     outputs = torch.zeros(1, len(x), widths[-1], dtype=torch.float64)
     activations = activations_of(activation, len(widths) - 2)
-    problem = Problem(x, outputs, torch.ones_like(outputs), widths, activations, 0.0)
-    return linearise(theta, problem)[1].view(len(x), widths[-1], len(theta))
+    problem = Problem(x, outputs, torch.ones_like(outputs)[None], widths, activations, 0.0)
+    _, jacobian = linearise(theta[None], problem)
+    return jacobian.reshape(len(x), widths[-1], len(theta))
