@@ -1,6 +1,7 @@
 """Crease surrogates."""
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.domain import Box
 from adaptsample.core.randomness import derive_generator
+from adaptsample.core.work import Work
 from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, multi_indices
 from adaptsample.surrogates.crease import Crease, CreaseModel
 from adaptsample.surrogates.crease.fitted import finish
@@ -250,11 +252,39 @@ def test_finish_keeps_the_better_of_polished_and_unpolished():
     assert finish(problem, theta, signs).rmse <= float(rmse) * (1 + 1e-9)
 
 
+def test_no_stage_of_the_search_begins_when_the_operations_are_spent():
+    data = sample(crossing, 60)
+    simplest = Structure.isotropic("total", (1, 1), 2)
+    none, all_ = (fit(data, operations=limit) for limit in (0.0, 1e12))
+    assert {crease.structure for crease in none.solutions[0]} == {simplest}
+    assert none.scores[0] > 2 * all_.scores[0]
+
+
+def test_work_is_counted_the_same_each_time_and_grows_with_starts_and_points():
+    def done(n: int, n_starts: int) -> float:
+        data, work = sample(crossing, n), Work(inf)
+        u = 2 * data.x - 1
+        search = Search(
+            FORMS["abs"],
+            *(u, data.y[:, 0]),
+            max_share=0.7,
+            n_starts=n_starts,
+            work=work,
+            generator=derive_generator(0, "starts"),
+        )
+        search.explore([Structure.isotropic("total", (k, k), 2) for k in (1, 2)])
+        return work.done
+
+    assert done(40, 20) == done(40, 20)
+    assert done(80, 20) > done(40, 20)
+    assert done(40, 40) > done(40, 20)
+
+
 @pytest.mark.filterwarnings("ignore::adaptsample.errors.DegenerateDataWarning")
 @pytest.mark.parametrize("name", degenerate_data())
 @pytest.mark.parametrize("kind", FORMS)
 def test_degenerate_data_gives_finite_predictions(kind: Kind, name: str):
     data = degenerate_data()[name]
-    model, far = fit(data, kind, n_climbs=1, n_starts=6, seconds=0.05), near_and_far(data)
+    model, far = fit(data, kind, n_climbs=1, n_starts=6, operations=1e8), near_and_far(data)
     assert all_finite(model.predict(far), model.std(far), model.committee(far))
     assert all_finite(model.held_out_residuals(generator=derive_generator(0, "cv")))

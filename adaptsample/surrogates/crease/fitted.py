@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from adaptsample.core.shapes import Points
 from adaptsample.surrogates._rounding import CREASE_ROUNDING
-from adaptsample.surrogates.chebyshev import Orthonormal, box_points, chebyshev, score, swing
+from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, score, swing
 from adaptsample.surrogates.crease.forms import Form, Signs
 from adaptsample.surrogates.crease.problem import Indices, Problem, Structure
 
@@ -80,25 +80,28 @@ def finish(problem: Problem, theta: Float[Tensor, " p"], signs: Signs) -> Fitted
         problem.form, problem.structure, problem.indices, outer, inner, signs, problem.outer, z
     )
     outer, _ = problem.outer.solve(z - crease.evaluate(columns)[0])
-    crease = _judged(replace(crease, outer=outer), columns, z)
-    if not problem.form.is_piecewise_linear:
-        return crease
-    # on its pieces the form is linear: one solve for all coefficients removes rounding
-    coefficients, _ = crease.basis.solve(z)
-    outer, *rest = torch.split(coefficients, [len(outer), *(len(part) for part in inner)])
-    polished = _judged(replace(crease, outer=outer, inner=tuple(rest)), columns, z)
-    return min(crease, polished, key=lambda fitted: fitted.rmse)
+    crease = _solved(replace(crease, outer=outer), problem)
+    if problem.form.is_piecewise_linear:
+        # on its pieces the form is linear: one solve for all coefficients removes rounding
+        coefficients, _ = crease.basis.solve(z)
+        outer, *rest = torch.split(coefficients, [len(outer), *(len(part) for part in inner)])
+        polished = _solved(replace(crease, outer=outer, inner=tuple(rest)), problem, crease)
+        crease = min(crease, polished, key=lambda fitted: fitted.rmse)
+    _, elsewhere = crease.evaluate(problem.elsewhere)
+    swings = swing(crease.basis, elsewhere)
+    return replace(crease, swing=swings, score=swings * score(crease.loo, crease.basis.rank))
 
 
-def _judged(crease: FittedCrease, columns: BasisColumns, z: Float[Tensor, " n"]) -> FittedCrease:
-    prediction, features = crease.evaluate(columns)
-    residuals, basis = z - prediction, Orthonormal.of(features)
-    loo = basis.leave_one_out(residuals, z)
-    rmse = float(residuals.square().mean().sqrt())
-    _, elsewhere = crease.evaluate(crease.columns(box_points(crease.indices[0].shape[1])))
-    swings = swing(basis, elsewhere)
-    total = swings * score(loo, basis.rank)
-    return replace(crease, basis=basis, loo=loo, rmse=rmse, swing=swings, score=total)
+def _solved(
+    crease: FittedCrease, problem: Problem, before: FittedCrease | None = None
+) -> FittedCrease:
+    """Factorise the features, or take them from before if no point changed its side since."""
+    prediction, features = crease.evaluate(problem.columns)
+    residuals = problem.z - prediction
+    is_same = before is not None and torch.equal(features, before.evaluate(problem.columns)[1])
+    basis = before.basis if before is not None and is_same else Orthonormal.of(features)
+    loo = basis.leave_one_out(residuals, problem.z)
+    return replace(crease, basis=basis, loo=loo, rmse=float(residuals.square().mean().sqrt()))
 
 
 def held_out_residuals(

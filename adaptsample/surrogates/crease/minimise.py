@@ -110,4 +110,4 @@ def make_minimiser(residuals: Residuals) -> Minimise:
 @cache
 def compiled_minimiser(evaluate: Evaluate) -> Minimise:
     """Return the minimisation for a form as one compiled program."""
-    return script(make_minimiser(make_residuals(evaluate)))
+    return script(make_minimiser(make_residuals(evaluate)), is_tuned=False)

@@ -6,6 +6,7 @@ coordinates, which makes plain Levenberg damping scale-free.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias, final
 
 import torch
@@ -17,6 +18,7 @@ from adaptsample.surrogates.chebyshev import (
     Degrees,
     Orthonormal,
     Rule,
+    box_points,
     chebyshev,
     multi_indices,
 )
@@ -88,6 +90,12 @@ class Problem:
         bases = [Orthonormal.of(column) for column in columns]
         inner = tuple(bases[1 + group] for group in form.groups)
         return cls(form, structure, indices, columns, z, bases[0], inner)
+
+    @cached_property
+    def elsewhere(self) -> tuple[Float[Tensor, "m p"], ...]:
+        """Each basis at points that fill the box."""
+        points = box_points(self.indices[0].shape[1])
+        return tuple(chebyshev(points, index) for index in self.indices)
 
     def coordinates(self, levels: Float[Tensor, "b n"]) -> Thetas:
         """Return the coordinates of inner polynomials with these values at the points."""

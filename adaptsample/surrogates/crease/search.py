@@ -2,7 +2,8 @@
 
 Finding the crease is the hard part, precision afterwards is routine: starts in bases of low degree
 are cheap and the right one stands out; from there the bases grow greedily, one degree at a time,
-as long as the leave-one-out score falls (starts in large bases mostly fail).
+as long as the leave-one-out score falls (starts in large bases mostly fail). Starts race: after a
+few steps the worst of them are dropped, and the bases whose best ones are far behind.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
-from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
+from adaptsample.core.work import Work
 from adaptsample.surrogates._rounding import CREASE_ROUNDING
 from adaptsample.surrogates.crease.fitted import FittedCrease, finish
 from adaptsample.surrogates.crease.forms import Form, Signs
@@ -24,8 +25,15 @@ from adaptsample.surrogates.crease.problem import Problem, Structure, Thetas
 SCREEN, SETTLE = 10, 40
 """Steps of minimisation that tell larger bases apart, and that settle one."""
 
-HALVING = ((12, 0.25), (20, 0.3), (40, 1.0))
-"""Steps of minimisation, and the share of the starts that go on."""
+FIRST, HALVING = (12, 0.25), ((20, 0.3), (40, 1.0))
+"""Steps of minimisation, and the share of the starts that go on: at first, in bases that go on."""
+
+STEADY = 0.8
+"""A step towards a goal lowers the score by this factor at least."""
+
+N_BASES, NEAR = 6, 2.0
+"""So many bases go on at most, and those whose best start is at most so many times worse than the
+best of all; a start counts for more the more parameters it needs."""
 
 
 @final
@@ -45,6 +53,27 @@ class Seed:
 
 
 @final
+@dataclass(frozen=True, eq=False)
+class Race:
+    """The starts in given bases that go on.
+
+    Attributes:
+        badness: root mean square residual of the best, dearer the more parameters it has.
+    """
+
+    problem: Problem
+    thetas: Thetas
+    signs: Signs
+    rmse: Float[Tensor, " starts"]
+    badness: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is left to find."""
+        return bool(self.rmse[0] < CREASE_ROUNDING)
+
+
+@final
 class Search:
     """Fits creases of one form to one standardised output.
 
@@ -54,7 +83,7 @@ class Search:
         z: standardised values.
         max_share: the largest number of parameters per point.
         n_starts: random starts in each basis.
-        deadline: after which no stage begins.
+        work: when it is over, no stage begins.
         generator: the source of the starts.
     """
 
@@ -66,12 +95,12 @@ class Search:
         *,
         max_share: float,
         n_starts: int,
-        deadline: Deadline,
+        work: Work,
         generator: Generator,
     ) -> None:
         self.form, self.u, self.z = form, u, z
         self.limit = int(max_share * len(z))
-        self.n_starts, self.deadline, self.generator = n_starts, deadline, generator
+        self.n_starts, self.work, self.generator = n_starts, work, generator
 
     def explore(
         self, structures: Iterable[Structure], *, seeds: Sequence[Seed] = ()
@@ -83,7 +112,7 @@ class Search:
             seeds: solutions of a smaller form. Half of the starts take their inner polynomials and
                 draw only the remaining ones.
         """
-        found: list[FittedCrease] = []
+        races: list[Race] = []
         for structure in structures:
             problem = self._pose(structure)
             if problem is None:
@@ -99,8 +128,15 @@ class Search:
                 signs[start, : len(seed.signs)] = seed.signs
                 for level, theta, basis in zip(seed.levels, thetas, problem.inner, strict=False):
                     theta[start] = level @ basis.q
-            found += self._halve(problem, torch.cat(thetas, dim=1), signs)
-            if any(crease.is_exact for crease in found) or (found and self.deadline.is_over):
+            races.append(self._advanced(problem, torch.cat(thetas, dim=1), signs, *FIRST))
+            if races[-1].is_exact or self.work.is_over:
+                break
+        races.sort(key=lambda race: race.badness)
+        near = [race for race in races[:N_BASES] if race.badness <= NEAR * races[0].badness]
+        found: list[FittedCrease] = []
+        for race in near:
+            found += self._finished(race)
+            if any(crease.is_exact for crease in found) or self.work.is_over:
                 break
         return sorted(found or [self._constant()], key=lambda crease: crease.score)
 
@@ -117,19 +153,21 @@ class Search:
         theta = problem.coordinates(seed.levels)
         noise = torch.tensor([0.0, 0.01, 0.1, 0.3], dtype=theta.dtype)[:, None]
         thetas = theta * (1 + noise * self._random(len(noise), len(theta)))
+        self._count(problem, len(thetas), n_steps)
         thetas, rmse = problem.minimise(
             thetas, seed.signs.expand(len(noise), -1), n_steps, damping=1e-3
         )
         return finish(problem, thetas[rmse.argmin()], seed.signs)
 
-    def climb(self, crease: FittedCrease) -> FittedCrease:
+    def climb(self, crease: FittedCrease, *, goal: float = 0.0) -> FittedCrease:
         """Grow the bases greedily while the score falls; three steps without gain end it.
 
-        All larger bases are tried with a few steps of minimisation, the best one with more.
+        All larger bases are tried with a few steps of minimisation, the best one with more. As long
+        as a goal is not reached, one step that gains little ends it.
         """
         best = current = crease
         stale = 0
-        while stale < 3 and not best.is_exact and not self.deadline.is_over:
+        while stale < 3 and not best.is_exact and not self.work.is_over:
             seed = Seed.of(current, self.u)
             tried = [
                 refined
@@ -142,6 +180,8 @@ class Search:
             settled = self.continued([Seed.of(current, self.u)])
             current = min(settled, key=lambda refined: refined.score, default=current)
             stale = 0 if current.score < 0.98 * best.score else stale + 1
+            if 0 < goal < current.score and current.score > STEADY * best.score:
+                stale = 3
             best = min(best, current, key=lambda refined: refined.score)
         return best
 
@@ -167,21 +207,31 @@ class Search:
     def _random(self, *shape: int) -> Tensor:
         return torch.randn(*shape, dtype=self.z.dtype, generator=self.generator)
 
-    def _halve(
-        self,
-        problem: Problem,
-        thetas: Thetas,
-        signs: Signs,
-    ) -> Iterator[FittedCrease]:
-        """Minimise from all starts, dropping the worst in between; yield three distinct ends."""
+    def _advanced(
+        self, problem: Problem, thetas: Thetas, signs: Signs, n_steps: int, share: float
+    ) -> Race:
+        """Minimise from all starts, and drop the worst."""
+        self._count(problem, len(thetas), n_steps)
+        thetas, rmse = problem.minimise(thetas, signs, n_steps)
+        kept = rmse.argsort()[: max(3, round(share * len(rmse)))]
+        n_parameters = problem.outer.rank + thetas.shape[1]
+        rest = max(1 - n_parameters / len(self.z), 1e-3)
+        badness = max(float(rmse[kept[0]]), CREASE_ROUNDING) / rest
+        return Race(problem, thetas[kept], signs[kept], rmse[kept], badness)
+
+    def _finished(self, race: Race) -> Iterator[FittedCrease]:
+        """Go on from the starts left, dropping the worst in between; yield three distinct ends."""
         for n_steps, share in HALVING:
-            thetas, rmse = problem.minimise(thetas, signs, n_steps)
-            kept = rmse.argsort()[: max(3, round(share * len(rmse)))]
-            thetas, signs, rmse = thetas[kept], signs[kept], rmse[kept]
-            if rmse[0] < CREASE_ROUNDING:
-                break
+            if not race.is_exact:
+                race = self._advanced(race.problem, race.thetas, race.signs, n_steps, share)
         last, n_yielded = -1.0, 0
-        for theta, sign, error in zip(thetas, signs, rmse.tolist(), strict=True):
+        for theta, sign, error in zip(race.thetas, race.signs, race.rmse.tolist(), strict=True):
             if n_yielded < 3 and error > last * 1.001:
-                yield finish(problem, theta, sign)
+                yield finish(race.problem, theta, sign)
                 last, n_yielded = error, n_yielded + 1
+
+    def _count(self, problem: Problem, n_starts: int, n_steps: int) -> None:
+        """Count a minimisation: its Jacobians, Hessians, and three residuals in each step."""
+        n, p, q = len(self.z), problem.outer.rank, sum(basis.rank for basis in problem.inner)
+        step = n * q * (q + p) + p * q * q + q**3 + 3 * n * (q + 2 * p)
+        self.work.count(n_starts * n_steps * step, calls=5 * n_steps)

@@ -7,7 +7,7 @@ which are fitted like everything else; once found, the fit converges as fast as 
 functions, and a few dozen evaluations often give all the digits that there are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points, Values
+from adaptsample.core.work import Work
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.chebyshev import RULES, InputScale, OutputScale
 from adaptsample.surrogates.conversion import accepts_arrays
@@ -60,15 +60,22 @@ class Crease:
         n_starts: random starts in each of the first bases; 0 only continues from ``start``.
         n_climbs: how many of the solutions found are grown.
         max_share: the largest number of parameters per point.
-        seconds: CPU time after which no stage of the search begins; wall time would make the result
-            depend on what else the machine does.
+        goal: the share of the score of ``start`` that is asked for: solutions are grown only as
+            long as they promise to get there. None to grow all that gain.
+        operations: after so many (see `Work`), no stage of the search begins; shared by the
+            outputs.
     """
 
     kind: Kind = "abs"
     n_starts: int = 80
     n_climbs: int = 3
     max_share: float = 0.7
-    seconds: float = 20.0
+    goal: float | None = None
+    operations: float = 2e10
+
+    def towards(self, goal: float) -> "Crease":
+        """Return the recipe that gives up where it does not promise this share of the error."""
+        return replace(self, goal=goal)
 
     @warns_of_degenerate_data
     def fit(
@@ -84,14 +91,15 @@ class Crease:
         n_outputs = z.shape[1]
         solutions = []
         for k in range(n_outputs):
-            deadline = Deadline.after(self.seconds / n_outputs)
-            search = self._search(self.kind, u, z[:, k], deadline, generator)
+            work = Work(self.operations / n_outputs)
+            search = self._search(self.kind, u, z[:, k], work, generator)
             before = [] if start is None else start.seeds(data.x, k)
             found = search.continued([seed for seed in before if seed.form == search.form])
             if not any(crease.is_exact for crease in found) and (self.n_starts or not found):
                 smaller = [seed for seed in before if seed.form != search.form]
                 found += self._explored(search, smaller)
-            solutions.append(self._grown(search, found))
+            goal = 0.0 if start is None or self.goal is None else self.goal * start.scores[k]
+            solutions.append(self._grown(search, found, goal=goal))
         return CreaseModel(inputs, outputs, data, tuple(solutions))
 
     def _search(
@@ -99,7 +107,7 @@ class Crease:
         kind: Kind,
         u: Points,
         z: Float[Tensor, " n"],
-        deadline: Deadline,
+        work: Work,
         generator: Generator,
     ) -> Search:
         return Search(
@@ -108,7 +116,7 @@ class Crease:
             z,
             max_share=self.max_share,
             n_starts=self.n_starts,
-            deadline=deadline,
+            work=work,
             generator=generator,
         )
 
@@ -116,18 +124,26 @@ class Crease:
         """Search afresh; two creases are looked for beside one and from nothing."""
         dimension = search.u.shape[1]
         if self.kind in {"abs2", "max"} and not seeds:
-            single = self._search("abs", search.u, search.z, search.deadline, search.generator)
+            single = self._search("abs", search.u, search.z, search.work, search.generator)
             found = single.explore(_first_structures("abs", dimension))
             seeds = [Seed.of(crease, search.u) for crease in found]
         return search.explore(_first_structures(self.kind, dimension), seeds=seeds[:6])
 
-    def _grown(self, search: Search, found: list[FittedCrease]) -> tuple[FittedCrease, ...]:
-        """Grow the best solutions; return the best few, best score first."""
+    def _grown(
+        self, search: Search, found: list[FittedCrease], *, goal: float
+    ) -> tuple[FittedCrease, ...]:
+        """Grow the best solutions; return the best few, best score first.
+
+        Where the best of them does not reach the goal, the others are left as they are.
+        """
         found = sorted(found, key=lambda crease: crease.score)
-        if not found[0].is_exact:
-            grown = [search.climb(crease) for crease in found[: self.n_climbs]]
-            found = sorted(grown + found[self.n_climbs :], key=lambda crease: crease.score)
-        return tuple(found[:MAX_SOLUTIONS])
+        n_grown = 0
+        while n_grown < self.n_climbs and n_grown < len(found) and not found[0].is_exact:
+            grown = search.climb(found[n_grown], goal=goal)
+            found[n_grown], n_grown = grown, n_grown + 1
+            if goal > 0 and grown.score > goal:
+                break
+        return tuple(sorted(found, key=lambda crease: crease.score)[:MAX_SOLUTIONS])
 
 
 def _first_structures(kind: Kind, dimension: int) -> list[Structure]:
