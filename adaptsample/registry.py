@@ -104,12 +104,15 @@ def rebuild(description: Any) -> Any:
 
 
 def upgraded(description: Any) -> Any:
-    """Return a strategy's description as it is written now, with what all strategies have.
+    """Return a recipe's description as it is written now, where an earlier version wrote it.
 
-    Earlier versions had no ``filling``, ``retirement`` of some strategies only, and gradients that
-    were asked for or not.
+    Strategies had no ``filling``, ``retirement`` some of them only, and gradients that were asked
+    for or not. Surrogates were limited in seconds, where they count their work now, and
+    an automatic one had another portfolio by default.
     """
     name = description.get("name") if isinstance(description, Mapping) else None
+    if isinstance(name, str) and name in surrogates():
+        return _unclocked(description)
     if not isinstance(name, str) or name not in strategies():
         return description
     options = dict(description)
@@ -118,6 +121,25 @@ def upgraded(description: Any) -> Any:
         options["gradients"] = describe(wanted)
     shared = [f for f in fields(strategies()[name]) if f.kw_only]
     return {**{f.name: describe(f.default) for f in shared}, **options}
+
+
+def _unclocked(description: Any) -> Any:
+    """Return a description without limits in seconds; what came instead is as it is by default."""
+    if isinstance(description, list):
+        return [_unclocked(part) for part in description]
+    if not isinstance(description, Mapping):
+        return description
+    options = {key: _unclocked(value) for key, value in description.items()}
+    recipe = _parts().get(str(options.get("name")))
+    if "seconds" not in options or recipe is None or not is_dataclass(recipe):
+        return options
+    del options["seconds"]
+    defaults = {f.name: describe(f.default) for f in fields(recipe)}
+    if "members" in options:
+        known = {member["name"] for member in defaults["members"]}
+        if {member["name"] for member in options["members"]} == known:
+            del options["members"]
+    return {**{"name": options["name"]}, **defaults, **options}
 
 
 def label(value: object) -> str:

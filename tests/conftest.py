@@ -26,7 +26,7 @@ SMALL_AUTO = Auto(
         Member("polynomial", Polynomial()),
         Member("crease", Crease(n_starts=10, n_climbs=0), Crease(n_starts=0)),
         Member("gaussian_process", GaussianProcess(), has_prior=True),
-        Member("jump", Jump(seconds=0), n_transforms=None, max_dimension=4),
+        Member("jump", Jump(operations=0), n_transforms=None, max_dimension=4),
         Member("network", QUICK_NETWORK, is_bold=True),
     ),
     transforms=("identity",),

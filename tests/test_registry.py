@@ -28,6 +28,7 @@ from adaptsample.registry import (
     surrogates,
     upgraded,
 )
+from adaptsample.surrogates.auto import Auto
 
 
 def test_names_are_snake_case() -> None:
@@ -376,6 +377,40 @@ def test_a_strategy_is_made_again_from_a_description_of_an_earlier_version(
     before: dict[str, object], now: str
 ) -> None:
     assert rebuild(upgraded(json.loads(json.dumps(before)))) == make_strategy(now)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (
+            {"name": "crease", "kind": "max", "n_starts": 80, "n_climbs": 3, "seconds": 20.0},
+            "crease(kind='max')",
+        ),
+        ({"name": "jump", "max_share": 0.5, "seconds": 10.0}, "jump(max_share=0.5)"),
+        (
+            {
+                "name": "mlp",
+                "hidden": [5],
+                "training": {"name": "levenberg_marquardt", "starts": 2, "seconds": None},
+            },
+            "mlp(hidden=(5,), training=levenberg_marquardt(starts=2))",
+        ),
+        (
+            {
+                "name": "auto",
+                "members": [{"name": member.name} for member in reversed(Auto().members)],
+                "transforms": ["identity", "log"],
+                "seconds": 60.0,
+            },
+            "auto(transforms=('identity', 'log'))",
+        ),
+    ],
+)
+def test_a_surrogate_that_was_limited_in_seconds_is_made_again_without(
+    before: dict[str, object], now: str
+) -> None:
+    options = {**describe(make_surrogate(now)), **before}
+    assert rebuild(upgraded(json.loads(json.dumps(options)))) == make_surrogate(now)
 
 
 @pytest.mark.parametrize("name", strategies())

@@ -11,6 +11,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from adaptsample.record.run_file import Recorded
 
+THOROUGH_PAYS = 10.0
+"""Where evaluations took so many times as long as fits, a thorough search costs little."""
+
 
 def print_summary(summary: dict[str, Any], recorded: "Recorded", picture: Path) -> None:
     """Print what a run came to, a line each."""
@@ -22,9 +25,24 @@ def print_summary(summary: dict[str, Any], recorded: "Recorded", picture: Path) 
     for key, name in (("mae", "grid MAE"), ("rmse", "grid RMSE"), ("max", "grid max error")):
         lines[name] = f"{errors[key]:.3e}" if errors else "unknown (no exact values)"
     lines["seconds"] = "  ".join(f"{k} {v:.1f}" for k, v in summary["seconds"].items())
+    if advice := _advice(summary["seconds"], recorded):
+        lines["left out"] = advice
     lines |= {"run file": summary["run_file"], "picture": picture, "table": table}
     for name, value in lines.items():
         print(f"{name:<16}{value}")
+
+
+def _advice(seconds: dict[str, float], recorded: "Recorded") -> str:
+    """Say what the last search left out, where it would have cost little; else nothing."""
+    chosen = [record["choice"] for record in recorded.rounds if record.get("choice")]
+    n = sum(map(len, chosen[-1].get("left_out", ()))) if chosen else 0
+    times = seconds["evaluate"] / max(seconds["fit"], 1e-9)
+    if n == 0 or times < THOROUGH_PAYS:
+        return ""
+    return (
+        f"{n} fits (-v shows them); evaluations took {times:.0f} times as long as fits, so try "
+        "--surrogate \"auto(effort='thorough')\""
+    )
 
 
 def print_choice(recorded: "Recorded") -> None:
@@ -41,7 +59,14 @@ def print_choice(recorded: "Recorded") -> None:
         for score in sorted(scores, key=lambda score: float(score["error"])):
             error, size = f"{score['error']:.1e}", str(score["n_parameters"] or "-")
             table.add_row(str(output), score["name"], score["transform"], error, size)
-    Console(stderr=True, soft_wrap=True).print(table)
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(table)
+    left = [(k, one) for k, all_ in enumerate(choice.get("left_out", ())) for one in all_]
+    if left:
+        table = Table("output", "member", "transform", "why", box=None, title="left out")
+        for output, one in left:
+            table.add_row(str(output), one["name"], one["transform"] or "-", one["reason"])
+        console.print(table)
 
 
 def print_names(names: Iterable[tuple[str, str, str]]) -> None:

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, final
 
 import torch
 
+from adaptsample.core.threads import cores
 from adaptsample.errors import LedgerError, RunFailedError
 from adaptsample.experiments.experiment import Experiment
 from adaptsample.record.run_file import read
@@ -106,7 +107,8 @@ def _perform(experiment: Experiment, out: Path) -> Outcome:
     torch.set_num_threads(1)  # the matrices are small: more threads are slower
     begun = time.monotonic()
     try:
-        run = experiment.run(out, existing="resume")
+        with cores(1):  # the others are taken by other runs
+            run = experiment.run(out, existing="resume")
     except (RunFailedError, LedgerError) as error:
         return Outcome(experiment, {}, time.monotonic() - begun, failure=str(error))
     except Exception as error:  # a strategy or a surrogate of somebody's may raise anything

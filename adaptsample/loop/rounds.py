@@ -6,6 +6,7 @@ from typing import final
 
 from adaptsample.acquisition import Proposal
 from adaptsample.core.files import Record
+from adaptsample.core.threads import one_thread
 from adaptsample.errors import RunFailedError
 from adaptsample.loop.batch import Batch
 from adaptsample.loop.evaluator import Evaluator
@@ -52,6 +53,7 @@ class Rounds:
         self._updater = updater
         self._on_record = on_record
 
+    @one_thread()  # a run is the same on any number of cores
     def next_batch(self, n: int | None, *, is_confirming: bool) -> Batch:
         """Return what is asked in the next round, by default as many points as are due.
 
@@ -93,6 +95,7 @@ class Rounds:
         self.number += 1
         return batch
 
+    @one_thread()  # a run is the same on any number of cores
     def model(self) -> Model:
         """Return the model of everything told so far.
 
@@ -105,6 +108,7 @@ class Rounds:
             raise self._no_value()
         return model
 
+    @one_thread()  # a run is the same on any number of cores
     def record(self) -> None:
         """Take the line of the last round from the journal, or measure the model and write it."""
         self.measurement.record(

@@ -79,8 +79,8 @@ def read(path: Path) -> Recorded:
     if not any(kinds.values()):
         raise LedgerError(f"{path} is no run file (no line of it is whole)")
     spec = kinds["spec"][-1] if kinds["spec"] else {}
-    if "strategy" in spec:
-        spec = {**spec, "strategy": upgraded(spec["strategy"])}
+    recipes = {part: upgraded(spec[part]) for part in ("strategy", "surrogate") if part in spec}
+    spec = {**spec, **recipes}
     if spec.get("format", FORMAT) > FORMAT:
         raise LedgerError(
             f"{path} has format {spec['format']}, this version reads up to {FORMAT}; "

@@ -122,11 +122,29 @@ def _cost(rule: Rule, i: int, degree: int) -> float:
 
 def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
     """Evaluate the basis functions ``indices`` at scaled points."""
-    orders = torch.arange(int(indices.max()) + 1)
-    polynomials = torch.special.chebyshev_polynomial_t(u[..., None], orders)
-    columns: Tensor = polynomials[:, 0, indices[:, 0]]
-    for axis in range(1, u.shape[1]):
-        columns = columns * polynomials[:, axis, indices[:, axis]]
+    return products(axis_polynomials(u, int(indices.max())), indices)
+
+
+def axis_polynomials(u: Points, degree: int) -> Float[Tensor, "n d k"]:
+    """Evaluate T_0 ... T_degree of each scaled coordinate."""
+    polynomials: Tensor = torch.special.chebyshev_polynomial_t(
+        u[..., None], torch.arange(degree + 1)
+    )
+    return polynomials
+
+
+def products(
+    polynomials: Float[Tensor, "n d k"], indices: Int64[Tensor, "p d"]
+) -> Float[Tensor, "n p"]:
+    """Multiply `axis_polynomials` of the degrees ``indices``."""
+    # of many variables few take part in a product: these first, and the rest is factors of 1
+    n_factors = max(int((indices > 0).sum(dim=1).max()), 1)
+    axes = (indices > 0).sort(dim=1, descending=True, stable=True).indices[:, :n_factors]
+    factors = axes * polynomials.shape[2] + indices.gather(1, axes)
+    flat = polynomials.flatten(1)
+    columns: Tensor = flat[:, factors[:, 0]]
+    for k in range(1, n_factors):
+        columns = columns * flat[:, factors[:, k]]
     return columns
 
 
@@ -171,13 +189,8 @@ class Orthonormal:
     def leave_one_out(
         self, residuals: Float[Tensor, " n"], y: Float[Tensor, " n"]
     ) -> Float[Tensor, " n"]:
-        """Turn residuals of the least-squares fit into those of the n fits without one point.
-
-        A point that determines a parameter on its own has nothing to be predicted from; its
-        residual is then its value.
-        """
-        freedom = 1 - self.q.square().sum(dim=1)
-        return torch.where(freedom > 1e-9, residuals / freedom.clamp_min(1e-9), y)
+        """Turn residuals of the least-squares fit into those of the n fits without one point."""
+        return leave_one_out(residuals, 1 - self.q.square().sum(dim=1), y)
 
     def variance(
         self, columns: Float[Tensor, "m p"], loo: Float[Tensor, " n"]
@@ -185,6 +198,22 @@ class Orthonormal:
         """Return the squared error to expect at other points, on average the leave-one-out one."""
         leverage = (columns @ self.to_coefficients).square().sum(dim=1)
         return loo.square().mean() * (1 + leverage) / (1 + self.rank / len(loo))
+
+
+def leave_one_out(
+    residuals: Float[Tensor, " n"], freedom: Float[Tensor, " n"], y: Float[Tensor, " n"]
+) -> Float[Tensor, " n"]:
+    """Turn residuals of a least-squares fit into those of the n fits without one point.
+
+    A point that determines a parameter on its own has nothing to be predicted from; its residual is
+    then its value.
+
+    Args:
+        residuals: those of the fit to all points.
+        freedom: one minus the leverage of each point.
+        y: the values.
+    """
+    return torch.where(freedom > 1e-9, residuals / freedom.clamp_min(1e-9), y)
 
 
 def score(loo: Float[Tensor, " n"], n_parameters: int) -> float:

@@ -38,6 +38,22 @@ class Surrogate(Protocol):
 
 
 @runtime_checkable
+class Bounded(Surrogate, Protocol):
+    """A surrogate that may give up early."""
+
+    def bounded(self, bound: float) -> Surrogate:
+        """Return the recipe that gives up where its error, in spreads, cannot be below a bound."""
+
+
+@runtime_checkable
+class Aiming(Surrogate, Protocol):
+    """A surrogate that continues a fit only as far as it promises something."""
+
+    def towards(self, goal: float) -> Surrogate:
+        """Return the recipe that gives up where it does not promise this share of the error."""
+
+
+@runtime_checkable
 class SupportsStd(Model, Protocol):
     """A model that knows how uncertain it is."""
 
@@ -84,6 +100,15 @@ class SupportsHeldOut(Model, Protocol):
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the prediction of a fit without the point, at the training points."""
+
+
+@runtime_checkable
+class SupportsLeaveOneOut(Model, Protocol):
+    """A model that knows leave-one-out residuals of the fit as it stands."""
+
+    @property
+    def loo_residuals(self) -> Values:
+        """Value minus prediction without the point, at what all points decided: too small."""
 
 
 @runtime_checkable

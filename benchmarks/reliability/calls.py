@@ -23,11 +23,11 @@ from adaptsample.registry import strategies, surrogates
 from benchmarks.reliability.referee import BOX, Plane, Refereed
 
 SURROGATES = {
-    "auto": "auto(transforms=('identity',), seconds=0.1)",
+    "auto": "auto(transforms=('identity',), effort='quick')",
     "committee": "committee(n_members=2, surrogate=mlp(hidden=(4,), training=levenberg_marquardt("
     "starts=1, start_iterations=5, iterations=5)))",
-    "crease": "crease(n_starts=4, n_climbs=1, seconds=0.1)",
-    "jump": "jump(seconds=0.1)",
+    "crease": "crease(n_starts=4, n_climbs=1, operations=1e8)",
+    "jump": "jump(operations=1e8)",
     "mlp": "mlp(hidden=(4,), training=gradient_descent(steps=20, continued_steps=5))",
 }
 """Quick forms of surrogates; the others are quick as they are."""

@@ -61,7 +61,7 @@ def recipes(effort: Effort) -> Mapping[tuple[str, str], Surrogate]:
 
     return {
         ("network", FIRST): network(N // 2),
-        ("`auto`", FIRST): Auto(seconds=effort.pick(60.0, 0.1)),
+        ("`auto`", FIRST): Auto(effort=effort.pick("thorough", "quick")),
         ("Gaussian process", FIRST): GaussianProcess(),
         ("A cos(w x + p)", FIRST): Formula("A*cos(w*x + p)", ("x",), ("A", "w", "p")),
         ("network", ALL): network(N),

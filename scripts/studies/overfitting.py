@@ -91,7 +91,7 @@ def cases(effort: Effort) -> Mapping[str, Case]:
         EARLY: Case(MLP((64, 64, 64), "relu", scale=False, training=stopping)),
         "`mlp()`": Case(MLP(training=effort.pick(LevenbergMarquardt(), few))),
         "`gaussian_process`": Case(GaussianProcess()),
-        "`auto`": Case(Auto(seconds=effort.pick(60.0, 0.1))),
+        "`auto`": Case(Auto(effort=effort.pick("thorough", "quick"))),
     }
 
 

@@ -22,7 +22,7 @@ RECIPES = [
     "gaussian_process",
     "committee(surrogate=mlp(hidden=(3,)), n_members=2)",
     "crease(n_starts=20)",
-    "jump(seconds=0)",
+    "jump(operations=0)",
 ]
 
 

@@ -223,7 +223,7 @@ def test_a_draft_far_ahead_of_all_before_it_is_deepened_at_once(
 ):
     data = sample(lambda x: 20 + x[:, :1] + ripple * torch.sin(40 * x[:, 1:]), 40)
     long = Member("long", Polynomial(), Polynomial())
-    model = fit(data, Auto(members=(Member("mean", Mean()), long)))
+    model = fit(data, Auto(members=(Member("mean", Mean()), long), effort="thorough"))
     tried = [score.transform for score in model.scores[0] if score.name == "long"]
     assert len(tried) == len(TRANSFORMS) + 2
     assert len(set(tried[:2])) == 2 - n_deepened_at_once
@@ -249,7 +249,7 @@ def test_where_a_jump_was_found_others_must_predict_it(has_jump: bool, error: fl
         return torch.sin(20 * x[:, :1] * x[:, 1:])
 
     data = sample(jumps if has_jump else waves, 60)
-    members = (Member("jump", Jump(seconds=0)), Member("other", Claims(error), has_prior=True))
+    members = (Member("jump", Jump(operations=0)), Member("other", Claims(error), has_prior=True))
     model = fit(data, Auto(members=members, transforms=("identity",)))
     jump, other = model.scores[0]
     assert other.error < jump.error
@@ -261,7 +261,7 @@ def test_a_jump_that_others_predict_better_is_none():
         return (x[:, :1] ** 2 + x[:, 1:] > 0.8).double() + x[:, :1]
 
     members = (
-        Member("jump", Jump(seconds=0)),
+        Member("jump", Jump(operations=0)),
         Member("other", Claims(0.05, jumps), has_prior=True),
     )
     model = fit(sample(jumps, 60), Auto(members=members, transforms=("identity",)))
@@ -304,7 +304,7 @@ def test_the_whole_portfolio_is_searched_again_when_the_data_has_grown():
 
     first = fit(sample(kink, 50), recipe)
     soon = fit(sample(kink, 54), recipe, start=first)
-    later = fit(sample(kink, 64), recipe, start=soon)
+    later = fit(sample(kink, 100), recipe, start=soon)
     assert [len(model.scores[0]) for model in (first, soon, later)] == [2, 1, 3]
 
 
@@ -371,5 +371,5 @@ def test_arrays_in_arrays_out():
 @pytest.mark.parametrize("name", degenerate_data())
 def test_degenerate_data_gives_finite_predictions(name: str):
     data = degenerate_data()[name]
-    model, far = fit(data, Auto(seconds=0.3)), near_and_far(data)
+    model, far = fit(data, Auto(effort="quick")), near_and_far(data)
     assert all_finite(model.predict(far), model.std(far), model.committee(far))

@@ -18,7 +18,7 @@ QUICK = {
     "training=levenberg_marquardt(starts=1, iterations=60, continued_iterations=30)))",
     "auto": "auto(transforms=('identity',))",
     "crease": "crease(n_starts=20)",
-    "jump": "jump(seconds=0)",
+    "jump": "jump(operations=0)",
     "formula": "formula('a*x + b', ('x',), ('a', 'b'))",
 }
 

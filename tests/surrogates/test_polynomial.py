@@ -22,6 +22,7 @@ from adaptsample.surrogates.chebyshev import (
     swing,
 )
 from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
+from adaptsample.surrogates.polynomial.expansion import Expansion
 from tests.surrogates.degenerate import all_finite, degenerate_data, near_and_far
 
 
@@ -64,11 +65,21 @@ def test_a_set_above_the_limit_is_none():
     assert multi_indices("total", (3, 3), 9) is None
 
 
-def test_chebyshev_columns_are_cosines():
-    t = torch.rand(50, 2, dtype=torch.float64, generator=derive_generator(0, "t")) * math.pi
-    indices = multi_indices("total", (9, 9), 1000)
+@pytest.mark.parametrize(("d", "degree"), [(2, 9), (6, 3)])
+def test_chebyshev_columns_are_cosines(d: int, degree: int):
+    t = torch.rand(50, d, dtype=torch.float64, generator=derive_generator(0, "t")) * math.pi
+    indices = multi_indices("total", (degree,) * d, 1000)
     expected = torch.cos(indices * t[:, None]).prod(dim=2)
     torch.testing.assert_close(chebyshev(torch.cos(t), indices), expected, atol=1e-13, rtol=0)
+
+
+@pytest.mark.parametrize("n", [12, 40, 200])
+def test_no_score_is_below_what_is_known_from_the_points(n: int):
+    data = sample(lambda x: torch.sin(9 * x[:, :1]) * x[:, 1:], unit(2), n)
+    u, z = 2 * data.x - 1, data.y[:, 0]
+    for degree in range(4):
+        expansion = Expansion.chebyshev(u, z, multi_indices("total", (degree, degree), n))
+        assert 0 < expansion.least_score <= expansion.score
 
 
 def test_leave_one_out_equals_refits():

@@ -1,7 +1,7 @@
 """A fitted member of the portfolio, and how it did."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float
@@ -47,6 +47,22 @@ class Score:
     transform: TransformName
     error: float
     n_parameters: int
+
+
+@final
+@dataclass(frozen=True)
+class LeftOut:
+    """What a search did without.
+
+    Attributes:
+        name: the member.
+        transform: the output transform; empty for all of them.
+        reason: why.
+    """
+
+    name: str
+    transform: TransformName | Literal[""]
+    reason: str
 
 
 @final

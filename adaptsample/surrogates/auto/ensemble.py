@@ -11,7 +11,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates.auto.candidate import Candidate, Score
+from adaptsample.surrogates.auto.candidate import Candidate, LeftOut, Score
 
 
 @final
@@ -25,6 +25,7 @@ class Outcome:
         scores: how every candidate did, in the order in which they were tried.
         n_searched: number of points at the last search of the whole portfolio.
         proven: bold members that stood their trial.
+        left_out: what the search did without.
     """
 
     committee: tuple[Candidate, ...]
@@ -32,6 +33,7 @@ class Outcome:
     scores: tuple[Score, ...]
     n_searched: int
     proven: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def winner(self) -> Candidate:

@@ -13,10 +13,15 @@ those that seem as good as it are compared in that way as well.
 
 In a loop the models near the best are refitted, and the whole portfolio is searched again only
 when the data has grown enough or the refits disappoint.
+
+What a search costs is a setting, counted in fits and operations. With less than a thorough effort
+drafts are shorter, and what is far behind is not gone on with; what was left out is told.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from math import nan
 from typing import Any, final
 
 import torch
@@ -24,11 +29,13 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.core.deadline import Deadline
+from adaptsample.core.randomness import derive_generator, draw_seed
 from adaptsample.core.scaling import spread_of
 from adaptsample.core.shapes import Points, Values
+from adaptsample.core.threads import in_parallel, one_thread
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.auto.candidate import Score
+from adaptsample.surrogates.auto.effort import EFFORTS, Effort, EffortName
 from adaptsample.surrogates.auto.ensemble import Outcome
 from adaptsample.surrogates.auto.portfolio import MEMBERS, Member
 from adaptsample.surrogates.auto.search import Search
@@ -44,16 +51,17 @@ class Auto:
     Args:
         members: the portfolio, cheap members first.
         transforms: the output transforms to try, where the values allow.
-        seconds: CPU time after which no candidate is begun; wall time would make the choice depend
-            on what else the machine does.
+        effort: "quick" where an evaluation takes no longer than a fit, polynomials and Gaussian
+            processes above all; "standard"; "thorough" where it takes minutes: nothing is left out.
 
     Raises:
-        ValueError: all members are bold, or the identity is not among the transforms.
+        ValueError: all members are bold, the identity is not among the transforms, or an unknown
+            effort.
     """
 
     members: tuple[Member, ...] = MEMBERS
     transforms: tuple[TransformName, ...] = TRANSFORMS
-    seconds: float = 60.0
+    effort: EffortName = "standard"
 
     def __post_init__(self) -> None:
         if all(member.is_bold for member in self.members):
@@ -62,20 +70,39 @@ class Auto:
             raise ValueError(
                 f"transforms need 'identity', which alone is always legal, got {self.transforms}"
             )
+        if self.effort not in EFFORTS:
+            raise ValueError(f"effort must be one of {EFFORTS}, got {self.effort!r}")
 
     @warns_of_degenerate_data
     def fit(
         self, data: Dataset, *, generator: Generator, start: "AutoModel | None" = None
     ) -> "AutoModel":
         """Choose for each output on its own; what ``start`` found is refitted first."""
-        n_outputs = data.y.shape[1]
-        outcomes = []
-        for k in range(n_outputs):
-            deadline = Deadline.after(self.seconds / n_outputs)
-            one = Dataset(data.x, data.y[:, k : k + 1])
-            search = Search(self.members, self.transforms, one, deadline, generator)
-            outcomes.append(search.run(None if start is None else start.outcomes[k]))
+        seed = draw_seed(generator)
+        foretold = None if start is None else _foretold(start, data)
+
+        def outcome(k: int) -> Outcome:
+            search = Search(
+                self.members,
+                self.transforms,
+                Dataset(data.x, data.y[:, k : k + 1]),
+                effort=Effort.named(self.effort),
+                seed=draw_seed(derive_generator(seed, "output", k)),
+            )
+            if start is None or foretold is None:
+                return search.run(None)
+            return search.run(start.outcomes[k], foretold[:, k])
+
+        with one_thread():
+            outcomes = in_parallel([partial(outcome, k) for k in range(data.y.shape[1])])
         return AutoModel(data, tuple(outcomes))
+
+
+def _foretold(model: "AutoModel", data: Dataset) -> Values:
+    """Return what a model predicts at the points that it did not know; NaN at the others."""
+    known = {row.numpy().tobytes() for row in model.data.x}
+    is_known = torch.tensor([row.numpy().tobytes() in known for row in data.x])
+    return torch.where(is_known[:, None], nan, model.predict(data.x))
 
 
 @final
@@ -110,6 +137,7 @@ class AutoModel:
                 for outcome in self.outcomes
             ],
             "tried": [[vars(score) for score in outcome.scores] for outcome in self.outcomes],
+            "left_out": [[vars(one) for one in outcome.left_out] for outcome in self.outcomes],
         }
 
     @property

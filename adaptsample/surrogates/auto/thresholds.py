@@ -11,17 +11,31 @@ SOLVED: Final = 1e-9
 """An error below this ends the search: hardly anybody needs less. Ratios of errors take no notice
 of smaller ones."""
 
-GOOD: Final = 1e-5
-"""Bold members are not tried where others err less than this: they cost most, and gain little."""
-
-GROWTH: Final = 1.2
+GROWTH: Final = 2.0
 """The search is repeated when there are so many times the points, which may tell more apart."""
 
 SURPRISE: Final = 3.0
 """It is repeated, too, when the error of what it found has grown so much: that was luck."""
 
+GROWN: Final = 1.1
+"""It is enough that it has grown so much where new points were a surprise."""
+
+FORETOLD: Final = 1.5
+"""They were where what was foretold of them errs so many times more than was expected."""
+
 MAX_CONTINUED: Final = 4
 """Members of the committee before that are refitted; those behind them seldom become the best."""
+
+SIGN: Final = 2.0
+"""A dear member is not tried where its signs are so many times worse than the best."""
+
+HOPED: Final = 1.5
+"""Where an error that is known to be too small is so many times the best, nobody asks for the true
+one: it could not be near the best."""
+
+BOLD_DIMENSION: Final = 3
+"""With more variables bold members take a thorough effort: so many parameters seldom find enough
+points."""
 
 # What is fitted for longer
 

@@ -2,8 +2,7 @@
 
 Each output gets a polynomial trend and a Gaussian process around it, whose length-scales and noise
 maximise the restricted likelihood under a wide prior; so does the choice of kernel. The standard
-deviation is scaled until the leave-one-out residuals are calibrated. The cost grows as n^3: about a
-second at n = 200, ten at n = 500.
+deviation is scaled until the leave-one-out residuals are calibrated. The cost grows as n^3.
 """
 
 from dataclasses import dataclass
@@ -18,13 +17,15 @@ from adaptsample.core.shapes import Points, Values
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.chebyshev import InputScale, OutputScale, multi_indices
 from adaptsample.surrogates.conversion import accepts_arrays
-from adaptsample.surrogates.gaussian_process.kriging import (
+from adaptsample.surrogates.gaussian_process.kriging import Kriged
+from adaptsample.surrogates.gaussian_process.likelihood import (
     NO_NOISE,
     NOISE,
+    Design,
     KernelName,
-    Kriged,
     Kriging,
 )
+from adaptsample.surrogates.gaussian_process.search import likeliest
 
 _POINTS_PER_TERM = 5  # fewer, and the trend does harm
 _NOISY, _NOISY_TREND = 0.01, 1  # noise in spreads from which on a steeper trend does harm
@@ -88,13 +89,10 @@ class GaussianProcess:
         self, u: Points, z: Float[Tensor, " n"], trend: int, theta: Float[Tensor, " d+1"] | None
     ) -> Kriged:
         """Return the fit of the likeliest kernel."""
-        indices = _trend_indices(trend, *u.shape)
+        design = Design(u, _trend_indices(trend, *u.shape))
         noise = NOISE if self.noisy else NO_NOISE
-        candidates = [
-            Kriging(u, z, indices, kernel, noise).fitted(self.n_starts, theta)
-            for kernel in self.kernels
-        ]
-        return min(candidates, key=lambda candidate: candidate.loss)
+        krigings = [Kriging(design, z, kernel, noise) for kernel in self.kernels]
+        return likeliest(krigings, self.n_starts, None if theta is None else theta.numpy())
 
 
 @final
@@ -114,7 +112,7 @@ class GaussianProcessModel:
     @property
     def n_parameters(self) -> tuple[int, ...]:
         """Number of hyper-parameters and trend coefficients, for each output."""
-        return tuple(len(p.theta) + p.data.basis.rank for p in self.processes)
+        return tuple(len(p.theta) + p.data.design.basis.rank for p in self.processes)
 
     @property
     def noise_std(self) -> Float[Tensor, " k"]:

@@ -3,27 +3,26 @@
 Labels leave the boundary open between the points. The polynomials phi that are positive at the
 points of one side and negative at the others, with coefficients in a box, form a convex set, the
 *version space* (Mitchell 1982). A linear program finds one of its elements, and a walk inside it
-finds others: hit-and-run (Smith, Operations Research 32, 1984), many chains at once, which take
-their directions from one another so that a thin set costs no more than a round one. Their votes say
-how sure the side of a point is; their mean, which separates the points too, approximates the Bayes
-point (Herbrich, Graepel and Campbell, JMLR 1, 2001).
+finds others. Their votes say how sure the side of a point is; their mean, which separates the
+points too, approximates the Bayes point (Herbrich, Graepel and Campbell, JMLR 1, 2001).
 
 The box halves with each degree: of two boundaries the plainer one is the more likely.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Self, final
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from scipy.optimize import linprog
 from torch import Generator, Tensor
 
-from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
+from adaptsample.core.work import Work
 from adaptsample.surrogates.chebyshev import Degrees, chebyshev, multi_indices
 from adaptsample.surrogates.jump.labels import Labels
+from adaptsample.surrogates.jump.walk import RESOLUTION, walk
 
 MAX_DEGREE = 4
 """A jump whose labels no polynomial of this degree separates is none."""
@@ -33,12 +32,6 @@ N_MEMBERS = 64
 
 WALK, SHORT_WALK = 150, 40
 """Steps from a single boundary to a sample, and from a sample to that of a similar set."""
-
-GROWTH, DECLINE = 0.8, 0.9
-"""By which factor fewer votes must be wrong for a higher degree, or for a lower one."""
-
-RESOLUTION = 1e-12
-"""Values of phi closer to zero than this have no sign."""
 
 
 @final
@@ -79,13 +72,14 @@ class Boundary:
         return (self.levels(u).mean(dim=0) > 0).to(u.dtype)
 
     def walked(
-        self, u: Points, labels: Labels, n_steps: int, *, generator: Generator
+        self, u: Points, labels: Labels, n_steps: int, *, work: Work, generator: Generator
     ) -> "Boundary":
         """Let the members walk among the polynomials that separate some points, as they do now."""
-        facets = _facets(u, labels, self.indices)
-        return replace(self, members=_hit_and_run(facets, self.members, n_steps, generator))
+        return walked([self], u, labels, n_steps, work=work, generator=generator)[0]
 
-    def widened(self, u: Points, labels: Labels, *, limit: int, generator: Generator) -> "Boundary":
+    def widened(
+        self, u: Points, labels: Labels, *, limit: int, work: Work, generator: Generator
+    ) -> "Boundary":
         """Let the members walk among polynomials one degree higher on all axes, too.
 
         They stay where they are if these have more than ``limit`` coefficients.
@@ -95,24 +89,104 @@ class Boundary:
         if indices is None:
             return self
         members = torch.zeros(len(self.members), len(indices), dtype=u.dtype)
-        old = (indices[:, None] == self.indices).all(dim=2).int().argmax(dim=0)
-        members[:, old] = self.members
-        return Boundary(degrees, indices, members).walked(u, labels, WALK, generator=generator)
+        members[:, _places(self.indices, indices)] = self.members
+        wider = Boundary(degrees, indices, members)
+        return wider.walked(u, labels, WALK, work=work, generator=generator)
 
-    def wrong_votes(
-        self, u: Points, labels: Labels, fold: Int64[Tensor, " n"], *, generator: Generator
-    ) -> Float[Tensor, " n"]:
-        """Return the share of members that err about each point if its fold's labels are unknown.
 
-        The version space without some points contains the one with them, so the walk goes on from
-        there.
-        """
-        wrong = torch.zeros(len(u), dtype=u.dtype)
-        for k in range(int(fold.max()) + 1):
-            held = fold == k
-            wider = self.walked(u[~held], labels[~held], SHORT_WALK, generator=generator)
-            wrong[held] = (wider.votes(u[held]) != labels[held]).to(u.dtype).mean(dim=0)
-        return wrong
+def walked(
+    boundaries: Sequence[Boundary],
+    u: Points,
+    labels: Labels,
+    n_steps: int,
+    *,
+    work: Work,
+    generator: Generator,
+) -> list[Boundary]:
+    """Let the members of some boundaries walk, all at once."""
+    held = torch.zeros(1, len(u), dtype=torch.bool)
+    pool = _Pool.of(boundaries, u, labels)
+    chains = pool.walked(held, n_steps, work=work, generator=generator)[:, 0]
+    return [
+        replace(boundary, members=members[:, _places(boundary.indices, pool.indices)])
+        for boundary, members in zip(boundaries, chains, strict=True)
+    ]
+
+
+def wrong_votes(
+    boundaries: Sequence[Boundary],
+    u: Points,
+    labels: Labels,
+    held: Bool[Tensor, "k n"],
+    *,
+    work: Work,
+    generator: Generator,
+) -> Float[Tensor, "b n"]:
+    """Return for each boundary the share of members that err about points held out.
+
+    The version space without some points contains the one with them, so the walk goes on from
+    there.
+
+    Args:
+        boundaries: their members separate all points.
+        u: scaled points.
+        labels: the side of each point.
+        held: sets of points whose labels are not known, without a point in common.
+        work: where the walk is counted.
+        generator: the source of the walk.
+
+    Returns:
+        the shares; 0 at points that are never held out.
+    """
+    pool = _Pool.of(boundaries, u, labels)
+    chains = pool.walked(held, SHORT_WALK, work=work, generator=generator)
+    wrong = (chains @ pool.facets.T <= 0).to(u.dtype).mean(dim=2)
+    return torch.where(held, wrong, 0.0).sum(dim=1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Boundaries of several degrees in one basis, to walk together.
+
+    Attributes:
+        indices: what any of them has.
+        facets: normals of the half-spaces whose intersection is the version space.
+        chains: the members of each; what it does not have is 0.
+        has: which terms each has.
+    """
+
+    indices: Int64[Tensor, "p d"]
+    facets: Float[Tensor, "n p"]
+    chains: Float[Tensor, "b m p"]
+    has: Bool[Tensor, "b p"]
+
+    @classmethod
+    def of(cls, boundaries: Sequence[Boundary], u: Points, labels: Labels) -> Self:
+        terms = {tuple(term) for boundary in boundaries for term in boundary.indices.tolist()}
+        indices = torch.tensor(sorted(terms))
+        chains = torch.zeros(len(boundaries), N_MEMBERS, len(indices), dtype=u.dtype)
+        has = torch.zeros(len(boundaries), len(indices), dtype=torch.bool)
+        for row, boundary in enumerate(boundaries):
+            places = _places(boundary.indices, indices)
+            chains[row, :, places], has[row, places] = boundary.members, True
+        return cls(indices, _facets(u, labels, indices), chains, has)
+
+    def walked(
+        self, held: Bool[Tensor, "k n"], n_steps: int, *, work: Work, generator: Generator
+    ) -> Float[Tensor, "b k m p"]:
+        """Walk on, without each of the sets of points held out."""
+        (b, m, p), (k, n) = self.chains.shape, held.shape
+        chains = walk(
+            self.facets,
+            (~held).expand(b, k, n).reshape(b * k, n),
+            self.has[:, None].expand(b, k, p).reshape(b * k, p),
+            self.chains[:, None].expand(b, k, m, p).reshape(b * k, m, p),
+            n_steps,
+            work=work,
+            generator=generator,
+        )
+        return chains.reshape(b, k, m, p)
 
 
 def separate(u: Points, labels: Labels, *, limit: int) -> Boundary | None:
@@ -159,67 +233,6 @@ def separate_by(u: Points, labels: Labels, degrees: Degrees, *, limit: int) -> B
     return Boundary(degrees, indices, inside.expand(N_MEMBERS, -1))
 
 
-def choose(
-    first: Boundary,
-    u: Points,
-    labels: Labels,
-    fold: Int64[Tensor, " n"],
-    *,
-    limit: int,
-    deadline: Deadline,
-    generator: Generator,
-) -> tuple[Boundary, Float[Tensor, " n"]]:
-    """Change the degrees as long as fewer members err about points that were left out.
-
-    The lowest degree that separates the points may be too low: then hardly any polynomial of that
-    degree does, and those that do are sure of what is wrong. Growth needs a clear gain.
-
-    Args:
-        first: a boundary between all points.
-        u: scaled points.
-        labels: the side of each point.
-        fold: which points are left out together.
-        limit: the largest number of coefficients.
-        deadline: after which no degrees are tried.
-        generator: the source of the walks.
-
-    Returns:
-        a sample of boundaries, and the share of them that err about each point when it is left out.
-    """
-
-    def sampled(boundary: Boundary) -> tuple[Boundary, Float[Tensor, " n"]]:
-        members = boundary.walked(u, labels, WALK, generator=generator)
-        return members, members.wrong_votes(u, labels, fold, generator=generator)
-
-    best, tried = sampled(first), {first.degrees}
-    while True:
-        better: list[tuple[float, tuple[Boundary, Float[Tensor, " n"]]]] = []
-        for degrees, needed in _moves(best[0].degrees):
-            if degrees in tried or deadline.is_over:
-                continue
-            tried.add(degrees)
-            boundary = separate_by(u, labels, degrees, limit=limit)
-            if boundary is not None:
-                found = sampled(boundary)
-                ratio = float(found[1].mean()) / max(float(best[1].mean()), 1e-300)
-                if ratio < needed:
-                    better.append((ratio / needed, found))
-        if not better:
-            return best
-        best = min(better, key=lambda pair: pair[0])[1]
-
-
-def _moves(degrees: Degrees) -> Iterator[tuple[Degrees, float]]:
-    """Yield degrees one higher or lower, on one axis or on all, and the ratio they must reach."""
-    if max(degrees) < MAX_DEGREE:
-        yield tuple(k + 1 for k in degrees), GROWTH
-    for axis in range(len(degrees)):
-        for step, needed in ((1, GROWTH), (-1, DECLINE)):
-            moved = (*degrees[:axis], degrees[axis] + step, *degrees[axis + 1 :])
-            if min(moved) >= 0 and 0 < max(moved) <= MAX_DEGREE:
-                yield moved, needed
-
-
 def _columns(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
     return chebyshev(u, indices) * 0.5 ** indices.sum(dim=1).to(u.dtype)
 
@@ -229,33 +242,6 @@ def _facets(u: Points, labels: Labels, indices: Int64[Tensor, "p d"]) -> Float[T
     return torch.where(labels, 1.0, -1.0).to(u.dtype)[:, None] * _columns(u, indices)
 
 
-def _hit_and_run(
-    facets: Float[Tensor, "n p"], members: Float[Tensor, "m p"], n_steps: int, generator: Generator
-) -> Float[Tensor, "m p"]:
-    """Walk: draw a direction, then a uniform point of the chord along it.
-
-    Half of the members move at a time, along directions of the covariance of the others; a little
-    noise takes them out of their common start.
-    """
-    n_members, p = members.shape
-    half, box = n_members // 2, torch.eye(p, dtype=members.dtype)
-    halves = slice(0, half), slice(half, 2 * half)
-    normals = torch.cat([facets, -box, box]).T
-    offsets = torch.cat([torch.zeros(len(facets)), torch.ones(2 * p)]).to(members.dtype)
-    draws = torch.randn(2 * n_steps, half, half + p, dtype=members.dtype, generator=generator)
-    shares = torch.rand(2 * n_steps, half, 1, dtype=members.dtype, generator=generator)
-    members, levels = members.clone(), members @ normals + offsets  # levels are positive inside
-    for step, (draw, share) in enumerate(zip(draws, shares, strict=True)):
-        moving, resting = halves[step % 2], halves[1 - step % 2]
-        spread = members[resting] - members[resting].mean(dim=0)
-        noise = 0.1 * spread.square().mean().sqrt() + (1e-3 if step < 20 else 0.0)
-        direction = draw[:, :half] @ spread / half**0.5 + noise * draw[:, half:]
-        slopes = direction @ normals
-        decays = -slopes / levels[moving]  # one over the step that leads to a facet
-        ahead, behind = 1 / decays.amax(dim=1, keepdim=True), 1 / decays.amin(dim=1, keepdim=True)
-        length = behind + share * (ahead - behind)
-        inside = (levels[moving] + length * slopes > RESOLUTION).all(dim=1, keepdim=True)
-        length = torch.where(inside, length, 0.0)
-        members[moving] += length * direction
-        levels[moving] += length * slopes
-    return members
+def _places(some: Int64[Tensor, "q d"], all_: Int64[Tensor, "p d"]) -> Int64[Tensor, " q"]:
+    """Return where in a basis the terms of a smaller one are."""
+    return (all_[:, None] == some).all(dim=2).int().argmax(dim=0)

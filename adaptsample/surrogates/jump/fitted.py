@@ -8,15 +8,19 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points
 from adaptsample.surrogates._rounding import JUMP_ROUNDING
-from adaptsample.surrogates.jump.boundary import N_MEMBERS, Boundary, choose
+from adaptsample.surrogates.jump.boundary import N_MEMBERS, WALK, Boundary, wrong_votes
+from adaptsample.surrogates.jump.degrees import choose
 from adaptsample.surrogates.jump.sides import Sides
+from adaptsample.surrogates.jump.task import Task
 from adaptsample.surrogates.polynomial import Polynomial, PolynomialModel
 
 N_FOLDS = 20
 """Folds of the cross-validation."""
+
+MOST_GAIN = 3.0
+"""Other degrees of a boundary do not make its error so many times smaller."""
 
 
 @final
@@ -43,40 +47,45 @@ class FittedJump:
     @classmethod
     def of(
         cls,
+        task: Task,
         sides: Sides,
         first: Boundary,
-        u: Points,
-        z: Float[Tensor, " n"],
         *,
         limit: int,
-        deadline: Deadline,
         generator: Generator,
-    ) -> "FittedJump":
+    ) -> "FittedJump | None":
         """Sample the boundary, and cross-validate sides and boundary.
 
         Args:
+            task: what is fitted.
             sides: what the labels gave.
             first: a boundary of lowest degree.
-            u: scaled points.
-            z: standardised values.
             limit: the largest number of coefficients of a boundary.
-            deadline: after which no degrees are tried.
             generator: the source of folds and boundaries.
+
+        Returns:
+            the jump; None if its error cannot be below the bound.
         """
+        u, z, labels, work = task.u, task.z, sides.labels, task.work
         fold = torch.randperm(len(u), generator=generator) % N_FOLDS
+        held = fold == torch.arange(int(fold.max()) + 1)[:, None]
+        boundary = first.walked(u, labels, WALK, work=work, generator=generator)
+        wrong = wrong_votes([boundary], u, labels, held, work=work, generator=generator)[0]
+        height = sides.height(u).abs()
+        if float((wrong * height).mean()) > MOST_GAIN * task.bound:
+            return None
         boundary, wrong = choose(
-            first, u, sides.labels, fold, limit=limit, deadline=deadline, generator=generator
+            boundary, wrong, u, labels, held, limit=limit, work=work, generator=generator
         )
-        share = torch.where(sides.labels, 1 - wrong, wrong)
+        share = torch.where(labels, 1 - wrong, wrong)
         held_out = z.clone()
-        for k in range(int(fold.max()) + 1):
-            held = fold == k
-            refit = sides.without(u, z, held)
-            held_out[held] -= refit.below(u[held]) + share[held] * refit.height(u[held])
-        seen = (wrong * sides.height(u).abs()).mean()
+        for part in held:
+            refit = sides.without(u, z, part)
+            held_out[part] -= refit.below(u[part]) + share[part] * refit.height(u[part])
+        seen = (wrong * height).mean()
         unseen = (_expected_error(sides, boundary, u, generator) - seen).clamp_min(0.0)
         held_out += torch.where(held_out < 0, -unseen, unseen)
-        rivals = boundary.widened(u, sides.labels, limit=limit, generator=generator)
+        rivals = boundary.widened(u, sides.labels, limit=limit, work=work, generator=generator)
         return cls(sides, boundary, rivals, first.degree, held_out)
 
     @property

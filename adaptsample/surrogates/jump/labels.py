@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Generator, Tensor
 
-from adaptsample.core.shapes import Points
 from adaptsample.surrogates.crease import Form, Problem, Structure
+from adaptsample.surrogates.jump.task import Task
 
 Labels: TypeAlias = Bool[Tensor, " n"]
 """True on the side where the jump is added."""
@@ -39,17 +39,9 @@ def _soft_step(inner: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
 _SOFT_STEP = Form(_soft_step, groups=(0, 1), is_piecewise_linear=False)
 
 
-def soft_labels(
-    u: Points, z: Float[Tensor, " n"], *, limit: int, generator: Generator
-) -> Iterator[list[Labels]]:
-    """Yield, basis by basis, the labels of the best soft steps.
-
-    Args:
-        u: scaled points.
-        z: standardised values.
-        limit: the largest number of parameters.
-        generator: the source of the starts.
-    """
+def soft_labels(task: Task, *, generator: Generator) -> Iterator[list[Labels]]:
+    """Yield, basis by basis, the labels of the best soft steps; starts come from ``generator``."""
+    u, z, limit = task.u, task.z, task.limit
     for degrees in DEGREES:
         structure = Structure.isotropic("total", degrees, u.shape[1])
         indices = structure.indices(limit)
@@ -71,6 +63,10 @@ def soft_labels(
             height, level = problem.split(thetas)
             size = (level.square().sum(dim=1, keepdim=True) / len(z)).sqrt().clamp_min(1e-12)
             widths = torch.full((len(thetas), 2), width, dtype=z.dtype)
+            task.work.count(
+                N_STEPS * len(thetas) * len(z) * thetas.shape[1] * (thetas.shape[1] + 10.0),
+                calls=5.0 * N_STEPS,
+            )
             thetas, rmse = problem.minimise(
                 torch.cat([height, level / size], dim=1), widths, N_STEPS
             )

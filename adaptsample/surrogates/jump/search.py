@@ -4,20 +4,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import final
 
-from jaxtyping import Float
-from torch import Generator, Tensor
+from torch import Generator
 
-from adaptsample.core.deadline import Deadline
-from adaptsample.core.shapes import Points
 from adaptsample.surrogates._rounding import JUMP_ROUNDING
 from adaptsample.surrogates.chebyshev import score
 from adaptsample.surrogates.jump.boundary import Boundary, separate
 from adaptsample.surrogates.jump.fitted import FittedJump
 from adaptsample.surrogates.jump.labels import Labels, soft_labels
-from adaptsample.surrogates.jump.sides import Sides, climb, quick_fit, relabelled
+from adaptsample.surrogates.jump.sides import Sides, climb, quick_trial, relabelled
+from adaptsample.surrogates.jump.task import Task
 
 N_FITTED = 4
 """How many of the labels found are fitted with care."""
+
+FAR = 100.0
+"""Labels that fit so much worse than the best ones are wrong."""
+
+HOPELESS = 100.0
+"""Labels whose quick fit errs so many times the bound stay above it, whatever the degrees are."""
+
+NEGLIGIBLE = 0.01
+"""A quick fit whose error is this share of the bound has the right labels."""
 
 MIN_COUNT, MIN_SHARE = 5, 0.03
 """A side has at least so many points, and at least this share of all."""
@@ -38,37 +45,30 @@ class Candidate:
 
 
 @final
+@dataclass(frozen=True, eq=False)
 class Search:
     """Looks for a jump in one standardised output.
 
-    Args:
-        u: scaled points.
-        z: standardised values.
-        limit: the largest number of coefficients of the sides.
-        deadline: after which no stage begins.
+    Attributes:
+        task: what is fitted; no stage begins after the limit of its work.
         generator: the source of starts, folds and boundaries.
     """
 
-    def __init__(
-        self,
-        u: Points,
-        z: Float[Tensor, " n"],
-        *,
-        limit: int,
-        deadline: Deadline,
-        generator: Generator,
-    ) -> None:
-        self.u, self.z, self.limit = u, z, limit
-        self.boundary_limit = len(z) // 3
-        self.deadline, self.generator = deadline, generator
+    task: Task
+    generator: Generator
+
+    @property
+    def boundary_limit(self) -> int:
+        """The largest number of coefficients of a boundary."""
+        return len(self.task.z) // 3
 
     def run(self, before: Iterable[Labels]) -> FittedJump | None:
-        """Return the best jump, or None if no labels of two sides can be separated.
+        """Return the best jump, or None if none can be below the bound.
 
         Args:
             before: labels to try first; others must beat them by score at no higher degree.
         """
-        kept = self._best(self._distinct(before))
+        kept = self._best(self._distinct(before).values())
         if kept is None or kept.score > JUMP_ROUNDING:
             fresh = self._best(self._explored())
             if kept is None:
@@ -78,56 +78,65 @@ class Search:
         if kept is None:
             return None
         return FittedJump.of(
+            self.task,
             kept.sides,
             kept.boundary,
-            self.u,
-            self.z,
             limit=self.boundary_limit,
-            deadline=self.deadline,
             generator=self.generator,
         )
 
     def _explored(self) -> list[Labels]:
-        """Return the labels from soft steps that quick fits prefer."""
-        found: list[Labels] = []
-        for labels in soft_labels(self.u, self.z, limit=self.limit, generator=self.generator):
-            found += labels
-            if self.deadline.is_over:
-                break
-        quick = [
-            quick_fit(self.u, self.z, labels, limit=self.limit) for labels in self._distinct(found)
-        ]
-        quick.sort(key=lambda sides: sides.score)
-        return [sides.labels for sides in quick[:N_FITTED]]
+        """Return the labels from soft steps that quick fits prefer.
 
-    def _distinct(self, found: Iterable[Labels]) -> list[Labels]:
+        None of them if all are so far above the bound that no higher degree can help.
+        """
+        quick: dict[bytes, tuple[float, float, Labels]] = {}
+        for found in soft_labels(self.task, generator=self.generator):
+            for key, labels in self._distinct(found).items():
+                if key not in quick:
+                    fit = quick_trial(self.task, labels).fit
+                    quick[key] = fit.score, float(fit.loo.abs().mean()), labels
+            if self.task.work.is_over or any(
+                error < NEGLIGIBLE * self.task.bound for _, error, _ in quick.values()
+            ):
+                break
+        if all(error > HOPELESS * self.task.bound for _, error, _ in quick.values()):
+            return []
+        ranked = sorted(quick.values(), key=lambda fit: fit[0])[:N_FITTED]
+        return [labels for value, _, labels in ranked if value <= FAR * ranked[0][0]]
+
+    def _distinct(self, found: Iterable[Labels]) -> dict[bytes, Labels]:
         """Drop repetitions, sides exchanged or not, and labels with a side nearly empty."""
         distinct: dict[bytes, Labels] = {}
         for labels in found:
             n_true = int(labels.sum())
             if min(n_true, len(labels) - n_true) >= max(MIN_COUNT, MIN_SHARE * len(labels)):
                 distinct.setdefault((labels ^ labels[0]).numpy().tobytes(), labels)
-        return list(distinct.values())
+        return distinct
 
-    def _best(self, found: list[Labels]) -> Candidate | None:
-        candidates: list[Candidate] = []
+    def _best(self, found: Iterable[Labels]) -> Candidate | None:
+        best: Candidate | None = None
         for labels in found:
-            if candidates and self.deadline.is_over:
+            if best is not None and (self.task.work.is_over or best.score < JUMP_ROUNDING):
                 break
-            candidate = self._fitted(labels)
-            if candidate is not None:
-                candidates.append(candidate)
-        return min(candidates, key=lambda candidate: candidate.score, default=None)
+            best = self._fitted(labels, best) or best
+        return best
 
-    def _fitted(self, labels: Labels) -> Candidate | None:
-        """Fit the sides, correct labels as long as they can be separated; None if they cannot."""
-        sides = climb(self.u, self.z, labels, limit=self.limit)
-        corrected = relabelled(self.u, self.z, sides)
+    def _fitted(self, labels: Labels, rival: Candidate | None) -> Candidate | None:
+        """Fit the sides, correct labels as long as they can be separated; None if they cannot.
+
+        Or if the error cannot be below the bound, or the score not below that of a rival.
+        """
+        sides = climb(self.task, labels)
+        corrected = relabelled(self.task, sides)
         if corrected is not sides:
-            corrected = climb(self.u, self.z, corrected.labels, limit=self.limit, first=corrected)
-        for attempt in (corrected, sides):
-            if len(self._distinct([attempt.labels])):
-                boundary = separate(self.u, attempt.labels, limit=self.boundary_limit)
-                if boundary is not None:
-                    return Candidate(attempt, boundary)
+            corrected = climb(self.task, corrected.labels, first=corrected.degrees)
+        for attempt in (corrected, sides) if corrected is not sides else (sides,):
+            is_of_use = attempt.error < self.task.bound and self._distinct([attempt.labels])
+            if not is_of_use or (rival is not None and attempt.score >= rival.score):
+                continue
+            boundary = separate(self.task.u, attempt.labels, limit=self.boundary_limit)
+            if boundary is not None:
+                candidate = Candidate(attempt, boundary)
+                return candidate if rival is None or candidate.score < rival.score else None
         return None

@@ -5,8 +5,9 @@ degrees grow greedily by leave-one-out score, and labels are corrected where the
 a point much better than its own side does without it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import torch
@@ -16,17 +17,19 @@ from torch import Tensor
 from adaptsample.core.shapes import Points
 from adaptsample.surrogates._rounding import JUMP_ROUNDING
 from adaptsample.surrogates.chebyshev import Degrees, Orthonormal, chebyshev, multi_indices, score
+from adaptsample.surrogates.jump.growing import Growing
 from adaptsample.surrogates.jump.labels import Labels
+from adaptsample.surrogates.jump.task import MAX_DEGREE, Task
 
 SUSPICIOUS, MAX_CHANGES, MAX_ROUNDS = 0.2, 5, 8
 """A label is changed where the other side's residual is less than this share of the own one; so
 many at once, in so many rounds."""
 
-MAX_DEGREE = 16
-"""The highest degree on one axis."""
-
-QUICK_DEGREES = ((2, 1), (4, 1), (6, 2), (8, 2), (10, 0))
+QUICK_DEGREES = ((0, 0), (2, 1), (4, 1), (6, 2), (8, 2), (10, 0))
 """Degrees of a and b that tell good labels from bad ones."""
+
+FIRST_DEGREES = tuple((i, j) for i in range(9) for j in range(i + 1))
+"""Degrees of a and b in which a climb may begin."""
 
 
 @final
@@ -52,6 +55,11 @@ class Sides:
     loo: Float[Tensor, " n"]
     score: float
 
+    @property
+    def error(self) -> float:
+        """Mean absolute leave-one-out residual at fixed labels."""
+        return float(self.loo.abs().mean())
+
     def columns(self, u: Points, side: Float[Tensor, " n"]) -> Float[Tensor, "n r"]:
         """Return the features of scaled points on a side, 0 or 1."""
         return _columns(u, self.indices, side)
@@ -76,44 +84,78 @@ class Sides:
         return z - other @ self.coefficients + influence * self.loo
 
 
-def climb(
-    u: Points, z: Float[Tensor, " n"], labels: Labels, *, limit: int, first: Sides | None = None
-) -> Sides:
+@final
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Degrees of a and b, and how well sides of these degrees fit."""
+
+    degrees: tuple[Degrees, Degrees]
+    fit: Growing
+
+    @property
+    def score(self) -> float:
+        """Leave-one-out error, dearer the more parameters there are."""
+        return self.fit.score
+
+
+def climb(task: Task, labels: Labels, *, first: tuple[Degrees, Degrees] | None = None) -> Sides:
     """Grow the degrees of a and b while the score falls; three steps without gain end it.
 
     Args:
-        u: scaled points.
-        z: standardised values.
+        task: what is fitted.
         labels: the side of each point.
-        limit: the largest number of parameters.
         first: where to begin; by default at the best of the bases with equal degrees on all axes.
     """
     if first is None:
-        isotropic = _isotropic(u.shape[1], ((i, j) for i in range(9) for j in range(i + 1)))
-        best = min(_fits(u, z, labels, isotropic, limit), key=lambda sides: sides.score)
+        best = quick_trial(task, labels, FIRST_DEGREES)
     else:
-        best = _fit(u, z, labels, first.degrees, first.indices)
+        best = Trial(
+            first, _extended(Growing.nothing(task.z, task.work), task, labels, None, first)
+        )
     current, stale = best, 0
     while stale < 3 and best.score > JUMP_ROUNDING:
-        larger = _fits(u, z, labels, _moves(current.degrees), limit)
+        larger = [
+            Trial(degrees, _extended(current.fit, task, labels, current.degrees, degrees))
+            for degrees in _moves(current.degrees)
+            if _are_few(degrees, task.limit)
+        ]
         if not larger:
             break
-        current = min(larger, key=lambda sides: sides.score)
+        current = min(larger, key=lambda trial: trial.score)
         stale = 0 if current.score < 0.98 * best.score else stale + 1
-        best = min(best, current, key=lambda sides: sides.score)
-    return best
+        best = min(best, current, key=lambda trial: trial.score)
+    return fit_sides(task, labels, best.degrees)
 
 
-def quick_fit(u: Points, z: Float[Tensor, " n"], labels: Labels, *, limit: int) -> Sides:
-    """Return the best of a few fits."""
-    degrees = _isotropic(u.shape[1], ((0, 0), *QUICK_DEGREES))
-    return min(_fits(u, z, labels, degrees, limit), key=lambda sides: sides.score)
+def quick_trial(
+    task: Task, labels: Labels, candidates: Sequence[tuple[int, int]] = QUICK_DEGREES
+) -> Trial:
+    """Return the best of some degrees of a and b, equal on all axes; those of (0, 0) always fit."""
+    dimension, nothing = task.u.shape[1], Growing.nothing(task.z, task.work)
+    trials: list[Trial] = []
+    for j in sorted({j for _, j in candidates}):
+        fit, before = nothing, None
+        for i in sorted(i for i, other in candidates if other == j):
+            degrees = (i,) * dimension, (j,) * dimension
+            if not _are_few(degrees, task.limit):
+                break
+            fit = _extended(fit, task, labels, before, degrees)
+            trials.append(Trial(degrees, fit))
+            before = degrees
+    return min(trials, key=lambda trial: trial.score)
 
 
-def relabelled(u: Points, z: Float[Tensor, " n"], sides: Sides) -> Sides:
+def fit_sides(task: Task, labels: Labels, degrees: tuple[Degrees, Degrees]) -> Sides:
+    """Fit sides of given degrees."""
+    a, b = (_indices(part, task.limit) for part in degrees)
+    task.work.count(10.0 * len(task.z) * (len(a) + len(b)) ** 2)
+    return _fit(task.u, task.z, labels, degrees, (a, b))
+
+
+def relabelled(task: Task, sides: Sides) -> Sides:
     """Change labels, a few at a time, as long as that lowers the score."""
     for _ in range(MAX_ROUNDS):
-        own, other = sides.loo.abs(), sides.other_loo(u, z).abs()
+        own, other = sides.loo.abs(), sides.other_loo(task.u, task.z).abs()
         suspects = torch.where(other < SUSPICIOUS * own, own, 0.0)
         worst = suspects.topk(min(MAX_CHANGES, len(suspects))).indices
         worst = worst[suspects[worst] > JUMP_ROUNDING]
@@ -121,17 +163,11 @@ def relabelled(u: Points, z: Float[Tensor, " n"], sides: Sides) -> Sides:
             break
         labels = sides.labels.clone()
         labels[worst] = ~labels[worst]
-        changed = _fit(u, z, labels, sides.degrees, sides.indices)
+        changed = fit_sides(task, labels, sides.degrees)
         if changed.score >= sides.score:
             break
         sides = changed
     return sides
-
-
-def _isotropic(
-    dimension: int, degrees: Iterable[tuple[int, int]]
-) -> Iterator[tuple[Degrees, Degrees]]:
-    return (((i,) * dimension, (j,) * dimension) for i, j in degrees)
 
 
 def _moves(degrees: tuple[Degrees, Degrees]) -> Iterator[tuple[Degrees, Degrees]]:
@@ -148,20 +184,44 @@ def _moves(degrees: tuple[Degrees, Degrees]) -> Iterator[tuple[Degrees, Degrees]
                 yield a, b
 
 
-def _fits(
-    u: Points,
-    z: Float[Tensor, " n"],
+def _are_few(degrees: tuple[Degrees, Degrees], limit: int) -> bool:
+    """Return whether there are at most ``limit`` coefficients."""
+    a, b = (multi_indices("total", part, limit) for part in degrees)
+    return a is not None and b is not None and len(a) + len(b) <= limit
+
+
+def _extended(
+    fit: Growing,
+    task: Task,
     labels: Labels,
-    candidates: Iterable[tuple[Degrees, Degrees]],
-    limit: int,
-) -> list[Sides]:
-    """Fit in all bases that are not too large."""
-    found = []
-    for degrees in candidates:
-        a, b = (multi_indices("total", part, limit) for part in degrees)
-        if a is not None and b is not None and len(a) + len(b) <= limit:
-            found.append(_fit(u, z, labels, degrees, (a, b)))
-    return found
+    before: tuple[Degrees, Degrees] | None,
+    after: tuple[Degrees, Degrees],
+) -> Growing:
+    """Add what higher degrees have and lower ones, or none, lack."""
+    columns = []
+    for part, mask in ((0, None), (1, labels[:, None])):
+        old = None if before is None else before[part]
+        if old != after[part]:
+            new = task.columns(_added(old, after[part], task.limit))
+            columns.append(new if mask is None else torch.where(mask, new, 0.0))
+    return fit.extended(torch.cat(columns, dim=1))
+
+
+@lru_cache(maxsize=4096)
+def _added(before: Degrees | None, after: Degrees, limit: int) -> Int64[Tensor, "p d"]:
+    """Return the multi-indices of ``after`` that ``before`` lacks."""
+    new = _indices(after, limit)
+    if before is None:
+        return new
+    return new[~(new[:, None] == _indices(before, limit)).all(dim=2).any(dim=1)]
+
+
+def _indices(degrees: Degrees, limit: int) -> Int64[Tensor, "p d"]:
+    """Return the multi-indices of degrees that `_are_few` knows to have few enough."""
+    indices = multi_indices("total", degrees, limit)
+    if indices is None:
+        raise ValueError(f"degrees {degrees} have more than {limit} coefficients")
+    return indices
 
 
 def _columns(

@@ -7,7 +7,8 @@ uncertain the side of a point is. So a fit has three steps: labels, sides, bound
 are right shows in the sides: wrong ones cannot be fitted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import TypeAlias, final
 
 import torch
@@ -15,13 +16,14 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
-from adaptsample.core.deadline import Deadline
 from adaptsample.core.shapes import Points, Values
+from adaptsample.core.work import Work
 from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.chebyshev import InputScale, OutputScale
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.jump.fitted import FittedJump, Smooth
 from adaptsample.surrogates.jump.search import Search
+from adaptsample.surrogates.jump.task import Task
 
 MIN_POINTS = 12
 """Fewer points than this show no jump."""
@@ -39,11 +41,20 @@ class Jump:
 
     Args:
         max_share: the largest number of coefficients of the sides per point.
-        seconds: no stage of the search begins when it has taken this much time of the processor.
+        bound: mean absolute error, in units of the output's spread, above which a jump is of no
+            use: the search for it ends as soon as it cannot be below. It must be clearly better
+            than a plain polynomial in any case, and None asks for no more.
+        operations: no stage of the search begins after so many modelled operations; a billion take
+            about a second.
     """
 
     max_share: float = 0.6
-    seconds: float = 10.0
+    bound: float | None = None
+    operations: float = 1e10
+
+    def bounded(self, bound: float) -> "Jump":
+        """Return the recipe that gives up where its error cannot be below a bound, in spreads."""
+        return replace(self, bound=None if bound == inf else bound)
 
     @warns_of_degenerate_data
     def fit(
@@ -60,15 +71,19 @@ class Jump:
         solutions: list[Fitted] = []
         for k in range(n_outputs):
             smooth = Smooth.of(u, z[:, k], generator=generator)
-            deadline = Deadline.after(self.seconds / n_outputs)
-            limit = max(2, int(self.max_share * len(z)))
+            bound = CLEARLY * smooth.error
+            if self.bound is not None:
+                bound = min(bound, self.bound)
             jump = None
             if len(z) >= MIN_POINTS and not smooth.is_exact:
-                search = Search(u, z[:, k], limit=limit, deadline=deadline, generator=generator)
+                limit, work = (
+                    max(2, int(self.max_share * len(z))),
+                    Work(self.operations / n_outputs),
+                )
+                task = Task.of(u, z[:, k], limit=limit, bound=bound, work=work)
                 before = [] if start is None else start.labels(data, k)
-                jump = search.run(before)
-            is_better = jump is not None and jump.error < CLEARLY * smooth.error
-            solutions.append(jump if jump is not None and is_better else smooth)
+                jump = Search(task, generator).run(before)
+            solutions.append(jump if jump is not None and jump.error < bound else smooth)
         return JumpModel(inputs, outputs, tuple(solutions))
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from math import sqrt
 from typing import TypeAlias, final
 
 from jaxtyping import Float, Int64
@@ -22,21 +23,19 @@ class Expansion:
 
     Attributes:
         columns: the features.
+        dimension: number of variables.
         coefficients: their weights.
         basis: the features at the training points.
         loo: leave-one-out residuals at these features.
         held_out: residuals that also account for the choice of the features, where known.
-        swing: how much larger errors are in the box than at the points.
-        score: their size, dearer the more parameters there are and the more the fit swings.
     """
 
     columns: Columns
+    dimension: int
     coefficients: Float[Tensor, " p"]
     basis: Orthonormal
     loo: Float[Tensor, " n"]
     held_out: Float[Tensor, " n"]
-    swing: float
-    score: float
 
     @classmethod
     def of(
@@ -51,10 +50,29 @@ class Expansion:
         coefficients, residuals = basis.solve(z)
         loo = basis.leave_one_out(residuals, z)
         held_out = loo if held_out is None else held_out
-        elsewhere = columns(box_points(u.shape[1]))
-        swings = swing(basis, elsewhere)
-        total = swings * score(held_out, basis.rank)
-        return cls(columns, coefficients, basis, loo, held_out, swings, total)
+        return cls(columns, u.shape[1], coefficients, basis, loo, held_out)
+
+    @cached_property
+    def swing(self) -> float:
+        """How much larger errors are in the box than at the points."""
+        return swing(self.basis, self.columns(box_points(self.dimension)))
+
+    @cached_property
+    def score(self) -> float:
+        """Size of the residuals, dearer the more parameters there are and the more it swings."""
+        return self.swing * self._score_at_points
+
+    @property
+    def least_score(self) -> float:
+        """What the score cannot be below, known without evaluating anything in the box.
+
+        There no root of 1 + leverage is below 1; at the points, their mean square is 1 + r / n.
+        """
+        return self._score_at_points / sqrt(1 + self.basis.rank / len(self.loo))
+
+    @cached_property
+    def _score_at_points(self) -> float:
+        return score(self.held_out, self.basis.rank)
 
     @classmethod
     def chebyshev(

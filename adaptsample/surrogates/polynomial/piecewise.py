@@ -11,16 +11,24 @@ References:
 
 from functools import cache, partial
 from itertools import pairwise
+from math import inf
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from numpy.polynomial import Chebyshev
+from scipy.linalg.lapack import dgeqrf, dorgqr
 from scipy.optimize import brentq
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
+from adaptsample.core.threads import one_thread
 from adaptsample.surrogates.chebyshev import REACH
 from adaptsample.surrogates.polynomial.expansion import Expansion
+
+Array: TypeAlias = npt.NDArray[np.float64]
 
 LEAST_POINTS = 4
 """Points of a piece, at least."""
@@ -43,13 +51,11 @@ ROUNDING = 1e-28
 def piecewise(u: Points, z: Float[Tensor, " n"]) -> Expansion:
     """Fit pieces to scaled points (n, 1); a single piece where no break pays."""
     order = u[:, 0].argsort()
-    t, z_sorted = u[order, 0], z[order]
-    bounds = _best_bounds(t, z_sorted)
-    pieces = [slice(begin, end) for begin, end in pairwise(bounds)]
-    fits = [
-        Chebyshev.fit(t[own].numpy(), z_sorted[own].numpy(), _best_degree(t[own], z_sorted[own])[1])
-        for own in pieces
-    ]
+    t, z_sorted = u[order, 0].numpy(), z[order].numpy()
+    with one_thread():
+        bounds = _best_bounds(t, z_sorted)
+        pieces = [(t[begin:end], z_sorted[begin:end]) for begin, end in pairwise(bounds)]
+        fits = [Chebyshev.fit(*piece, _best_degree(*piece)[1]) for piece in pieces]
     gaps = [(float(t[i - 1]), float(t[i])) for i in bounds[1:-1]]
     breaks = [_meeting(*two, *gap) for two, gap in zip(pairwise(fits), gaps, strict=True)]
     columns = partial(
@@ -64,7 +70,7 @@ def piecewise(u: Points, z: Float[Tensor, " n"]) -> Expansion:
     return Expansion.of(u, z, columns, expansion.loo * dearer)
 
 
-def _best_bounds(t: Float[Tensor, " n"], z: Float[Tensor, " n"]) -> list[int]:
+def _best_bounds(t: Array, z: Array) -> list[int]:
     """Return the numbers of the points at which pieces begin, and n.
 
     Dynamic programming over the number of pieces: of several kinks no single break removes more
@@ -80,22 +86,23 @@ def _best_bounds(t: Float[Tensor, " n"], z: Float[Tensor, " n"]) -> list[int]:
     stride = -(-n // MAX_CUTS)
     is_gap = [True, *(t[1:] > t[:-1]).tolist(), True]
     cuts = [i for i in (*range(0, n - LEAST_POINTS + 1, stride), n) if is_gap[i]]
-    ends: list[dict[int, tuple[float, list[int]]]] = [{0: (0.0, [0])}]
-    for _ in range(MAX_PIECES):
+    best: tuple[float, list[int]] = (inf, [0, n])
+    ends: dict[int, tuple[float, list[int]]] = {0: (0.0, [0])}
+    for i in range(MAX_PIECES):
         reached: dict[int, tuple[float, list[int]]] = {}
-        for begin, (so_far, bounds) in ends[-1].items():
+        for begin, (so_far, bounds) in ends.items():
+            if so_far / GAIN**i > best[0]:
+                continue  # nor can it win with more pieces
             for end in cuts:
-                if end - begin >= LEAST_POINTS:
-                    total = so_far + cost(begin, end)
-                    if end not in reached or total < reached[end][0]:
-                        reached[end] = total, [*bounds, end]
-        ends.append(reached)
-    totals = [
-        (reached[n][0] / GAIN**i, reached[n][1])
-        for i, reached in enumerate(ends[1:])
-        if n in reached
-    ]
-    _, bounds = min(totals)
+                if end - begin < LEAST_POINTS or (end in reached and so_far >= reached[end][0]):
+                    continue
+                total = so_far + cost(begin, end)
+                if end not in reached or total < reached[end][0]:
+                    reached[end] = total, [*bounds, end]
+        if n in reached:
+            best = min(best, (reached[n][0] / GAIN**i, reached[n][1]))
+        ends = reached
+    bounds = best[1]
     for k in range(1, len(bounds) - 1):
         before, now, after = bounds[k - 1 : k + 2]
         near = range(
@@ -107,19 +114,22 @@ def _best_bounds(t: Float[Tensor, " n"], z: Float[Tensor, " n"]) -> list[int]:
     return bounds
 
 
-def _best_degree(t: Float[Tensor, " n"], z: Float[Tensor, " n"]) -> tuple[float, int]:
+def _best_degree(t: Array, z: Array) -> tuple[float, int]:
     """Return the least sum of squared leave-one-out residuals, and the degree that has it.
 
     The bases are nested, so one orthogonalisation serves all degrees. A degree is dearer the more
     of the points it uses up.
     """
     n, n_columns = len(t), max(1, min(MAX_DEGREE + 1, int(SHARE * len(t))))
-    q, _ = torch.linalg.qr(_chebyshev(_to_unit(t, t[0], t[-1]), n_columns))
-    rest = z[:, None] - (q * (q.T @ z)).cumsum(dim=1)
-    freedom = 1 - q.square().cumsum(dim=1)
-    left_out = torch.where(freedom > 1e-6, rest / freedom.clamp_min(1e-6), z[:, None])
-    share = torch.arange(1, n_columns + 1, dtype=t.dtype) / n
-    cost = left_out.square().sum(dim=0) / (1 - share).square()
+    middle, half = (t[0] + t[-1]) / 2, (t[-1] - t[0]) / 2
+    angles = np.arccos(np.clip((t - middle) / (half if half > 0 else 1.0), -1, 1))
+    reflections, factors, *_ = dgeqrf(np.cos(angles[:, None] * np.arange(n_columns)))
+    q = dorgqr(reflections, factors)[0]
+    rest = z[:, None] - np.cumsum(q * (q.T @ z), axis=1)
+    freedom = 1 - np.cumsum(np.square(q), axis=1)
+    left_out = np.where(freedom > 1e-6, rest / np.maximum(freedom, 1e-6), z[:, None])
+    share = np.arange(1, n_columns + 1) / n
+    cost = np.square(left_out).sum(axis=0) / np.square(1 - share)
     degree = int(cost.argmin())
     return float(cost[degree]), degree
 

@@ -69,7 +69,8 @@ def _aaa(u: Points, z: Float[Tensor, " n"]) -> list[tuple[Cardinals, Float[Tenso
         support, support_values = u[chosen, 0], z[chosen]
         cauchy = 1 / (u[is_free] - support)
         loewner = (z[is_free][:, None] - support_values) * cauchy
-        weights = torch.linalg.svd(loewner, full_matrices=True)[2][-1]
+        is_wide = len(loewner) < len(chosen)  # its null space is in the full matrix only
+        weights = torch.linalg.svd(loewner, full_matrices=is_wide)[2][-1]
         cardinals = Cardinals(support, weights)
         found.append((cardinals, support_values))
         fitted = cardinals(u) @ support_values

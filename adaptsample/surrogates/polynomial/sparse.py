@@ -26,30 +26,33 @@ def sparse(
 ) -> Expansion:
     """Pick up to ``limit`` terms, their number by cross-validating the whole search.
 
-    All folds and the full data run as one batch of modified Gram-Schmidt sweeps. Inner products see
-    the training points only but every row is updated, so the residual at a held-out point *is* its
-    prediction error.
+    All folds and the full data run as one batch of Gram-Schmidt sweeps. Inner products see the
+    training points only but every row is updated, so the residual at a held-out point *is* its
+    prediction error. What is orthogonal to the chosen terms has the same inner products with a
+    column before and after these are taken out of it: all sweeps share one table of columns.
     """
     fold = torch.randperm(len(u), generator=generator) % N_FOLDS
     train = (fold != torch.arange(N_FOLDS + 1)[:, None]).to(u.dtype)  # the last row: all points
-    columns = chebyshev(u, dictionary).expand(N_FOLDS + 1, -1, -1).clone()
-    residuals = z.expand(N_FOLDS + 1, -1).clone()
-    norms = torch.einsum("fn,fnm->fm", train, columns.square())
+    columns = chebyshev(u, dictionary)
+    residuals = z.expand(N_FOLDS + 1, -1)
+    norms = train @ columns.square()
     negligible = 1e-12 * norms
     searches, points = torch.arange(N_FOLDS + 1), torch.arange(len(u))
+    n_most = min(limit, int(train.sum(dim=1).min()) - 1, len(dictionary))
+    terms = torch.zeros(N_FOLDS + 1, len(u), n_most, dtype=u.dtype)
+    along = (train * residuals) @ columns
     chosen: list[int] = []
     best, best_error, held_out = 0, torch.inf, z
-    for n_terms in range(1, min(limit, int(train.sum(dim=1).min()) - 1, len(dictionary)) + 1):
-        along = torch.einsum("fn,fnm->fm", train * residuals, columns)
+    for n_terms in range(1, n_most + 1):
         gain = torch.where(norms > negligible, along.square() / norms, -1.0)
         pick = gain.argmax(dim=1)
         if (gain[searches, pick] < 0).any():
             break
         chosen.append(int(pick[-1]))
-        q = columns[searches, :, pick] / norms[searches, pick].sqrt()[:, None]
+        q = _orthonormal(columns[:, pick].T, terms[:, :, : n_terms - 1], train)
+        terms[:, :, n_terms - 1] = q
         residuals = residuals - q * (train * q * residuals).sum(dim=1, keepdim=True)
-        overlap = torch.einsum("fn,fnm->fm", train * q, columns)
-        columns.baddbmm_(q[:, :, None], overlap[:, None, :], alpha=-1)
+        overlap, along = (torch.stack([q, residuals]) * train) @ columns
         norms = (norms - overlap.square()).clamp_min(0)
         norms[searches, pick] = 0
         error = float(residuals[fold, points].square().mean())
@@ -58,3 +61,13 @@ def sparse(
         elif n_terms > best + PATIENCE:
             break
     return Expansion.chebyshev(u, z, dictionary[chosen[: max(best, 1)]], held_out)
+
+
+def _orthonormal(
+    columns: Float[Tensor, "f n"], terms: Float[Tensor, "f n k"], train: Float[Tensor, "f n"]
+) -> Float[Tensor, "f n"]:
+    """Take the terms out of a column for each search; a second time, against rounding."""
+    for _ in range(2):
+        overlap = (train * columns)[:, None, :] @ terms
+        columns = columns - (terms @ overlap.mT)[:, :, 0]
+    return columns / (train * columns.square()).sum(dim=1, keepdim=True).sqrt()

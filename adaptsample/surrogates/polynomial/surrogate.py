@@ -7,7 +7,7 @@ variables, of which few interact. In one variable two others take its place: rat
 poles or branch points near the interval, and piecewise polynomials, for kinks and jumps.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -86,10 +86,10 @@ class Polynomial:
             ]
 
         isotropic = ((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
-        best, degrees = min(fits(isotropic), key=lambda pair: _preference(pair[0]))
+        best, degrees = _best(fits(isotropic), _preference)
         stale = 0
         while stale < 3 and best.score > POLYNOMIAL_ROUNDING and (larger := fits(_moves(degrees))):
-            current, degrees = min(larger, key=lambda pair: pair[0].score)
+            current, degrees = _best(larger, lambda expansion: (expansion.score, 0))
             stale = 0 if current.score < 0.98 * best.score else stale + 1
             best = min(best, current, key=lambda expansion: expansion.score)
         return best
@@ -110,6 +110,20 @@ class Polynomial:
 def _preference(expansion: Expansion) -> tuple[float, int]:
     """Return what is least for the best: of all that are exact, that is the one of fewest terms."""
     return max(expansion.score, POLYNOMIAL_ROUNDING), expansion.basis.rank
+
+
+def _best(
+    fits: list[tuple[Expansion, Degrees]], preference: Callable[[Expansion], tuple[float, int]]
+) -> tuple[Expansion, Degrees]:
+    """Return the fit of least preference, without the scores of those that cannot be it."""
+    fits = sorted(fits, key=lambda fit: fit[0].least_score)
+    best, least = fits[0], preference(fits[0][0])
+    for fit in fits[1:]:
+        if fit[0].least_score > least[0]:
+            break
+        if (this := preference(fit[0])) < least:
+            best, least = fit, this
+    return best
 
 
 def _moves(degrees: Degrees) -> Iterator[Degrees]:
