@@ -88,7 +88,9 @@ class Attempt:
 
     def _promising(self) -> list[Transform]:
         """Return the transforms that did best so far, as many as are worth it."""
-        ranked = sorted(self.before, key=lambda candidate: candidate.rank)
+        # by what all transforms were tried with, not by what an earlier search ended with
+        cheap = [candidate for candidate in self.before if candidate.member.is_cheap]
+        ranked = sorted(cheap or self.before, key=lambda candidate: candidate.rank)
         tried = [candidate.transform for candidate in ranked]
         ordered = list(dict.fromkeys([*tried, *self.transforms]))
         identity = [transform for transform in self.transforms if transform.name == "identity"]
@@ -98,11 +100,14 @@ class Attempt:
         is_unknown = any(transform not in tried for transform in self.transforms)
         if is_unknown or self.effort.is_thorough:
             return chosen
+        best = {c.transform: c.rank for c in reversed(ranked)}
+        if self.member.is_cheap and self.member.final is not None:
+            limit = self.effort.margin * ranked[0].rank
+            return [transform for transform in chosen if best[transform] <= limit]
         chosen = chosen[: self.effort.n_transforms]
         if not self.member.is_cheap:
-            best = {c.transform: c.rank for c in reversed(ranked)}
             limit = COMMITTEE_FACTOR * ranked[0].rank
-            return [transform for transform in chosen if best.get(transform, inf) <= limit]
+            return [transform for transform in chosen if best[transform] <= limit]
         # noise is told from the output as it is alone
         return list(dict.fromkeys([*chosen, *(identity if self.member.has_prior else [])]))
 

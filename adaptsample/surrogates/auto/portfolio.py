@@ -87,12 +87,11 @@ def _creased_network(
 ) -> Member:
     training = LevenbergMarquardt(starts=8, finalists=3, operations=1e10)
     shorter = replace(training, start_iterations=20, iterations=200, tolerance=1e-3, operations=1e9)
-    single = replace(shorter, starts=1, finalists=1)
     return Member(
         name,
         MLP(hidden, activation, training=training),
         quick=MLP(hidden, activation, training=shorter),
-        refit=MLP(hidden, activation, training=single),
+        refit=MLP(hidden, activation, training=shorter),
         signs=_CREASES,
         is_beside=is_beside,
         n_transforms=1,

@@ -1,6 +1,7 @@
 """The search for the surrogate of one output, by held-out errors in the units of the output."""
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import final
 
 from jaxtyping import Float
@@ -115,16 +116,18 @@ class Search:
         return len(off) > 0 and float(off.mean()) > FORETOLD * previous.winner.score.error
 
     def _search(self) -> None:
-        """Try every other member; the bold ones where that may pay."""
-        for stage in _stages([m for m in self.members if not (m.is_bold or m.is_cheap)]):
-            self._try(stage)
-        for stage in _stages([m for m in self.members if m.is_bold]):
-            best = self._ranked()[0]
-            if best.rank > self.effort.good and not self._is_noisy():
-                self._try(stage)
-            elif not best.is_solved:
-                why = "the others are good enough" if best.rank <= self.effort.good else "noise"
-                self.left_out += [LeftOut(member.name, "", why) for member in stage]
+        """Try every other member, what costs much last; the bold ones where that may pay."""
+        rest = [member for member in self.members if not member.is_cheap]
+        for is_dear, is_bold in product((False, True), repeat=2):
+            group = [m for m in rest if (m.is_dear, m.is_bold) == (is_dear, is_bold)]
+            for stage in _stages(group):
+                best = next(iter(self._ranked()), None)
+                is_good = best is not None and best.rank <= self.effort.good
+                if best is None or not is_bold or not (is_good or self._is_noisy()):
+                    self._try(stage)
+                elif not best.is_solved:
+                    why = "the others are good enough" if is_good else "noise"
+                    self.left_out += [LeftOut(member.name, "", why) for member in stage]
 
     def _try(self, stage: Sequence[Member]) -> None:
         """Try members side by side; those that know of one another only what was before."""

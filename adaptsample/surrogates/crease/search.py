@@ -31,7 +31,7 @@ FIRST, HALVING = (12, 0.25), ((20, 0.3), (40, 1.0))
 STEADY = 0.8
 """A step towards a goal lowers the score by this factor at least."""
 
-N_BASES, NEAR = 6, 2.0
+N_BASES, NEAR = 8, 3.0
 """So many bases go on at most, and those whose best start is at most so many times worse than the
 best of all; a start counts for more the more parameters it needs."""
 
