@@ -139,7 +139,7 @@ def _unclocked(description: Any) -> Any:
         known = {member["name"] for member in defaults["members"]}
         if {member["name"] for member in options["members"]} == known:
             del options["members"]
-    return {**{"name": options["name"]}, **defaults, **options}
+    return {"name": options["name"], **defaults, **options}
 
 
 def label(value: object) -> str:

@@ -1,7 +1,7 @@
 """How results of a run, and names, are shown on a terminal."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,7 @@ def print_choice(recorded: "Recorded") -> None:
     if not chosen:
         print("nothing was chosen: the surrogate is not an automatic one", file=sys.stderr)
         return
-    searches = [record for record in chosen if any(len(s) > 1 for s in record["choice"]["tried"])]
-    last = (searches or chosen)[-1]
+    last = ([record for record in chosen if _is_search(record)] or chosen)[-1]
     choice, title = last["choice"], f"last search, after {last['n_evaluations']:g} evaluations"
     table = Table("output", "member", "transform", "error", "parameters", box=None, title=title)
     for output, scores in enumerate(choice["tried"]):
@@ -67,6 +66,14 @@ def print_choice(recorded: "Recorded") -> None:
         for output, one in left:
             table.add_row(str(output), one["name"], one["transform"] or "-", one["reason"])
         console.print(table)
+
+
+def _is_search(record: Mapping[str, Any]) -> bool:
+    """Whether the whole portfolio was searched in a round, for any output."""
+    choice = record["choice"]
+    if "n_searched" in choice:
+        return record["training_set"] in choice["n_searched"]
+    return any(len(scores) > 1 for scores in choice["tried"])  # of an earlier version
 
 
 def print_names(names: Iterable[tuple[str, str, str]]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from functools import cache
 from typing import TypeVar
 
 import torch
@@ -63,13 +62,9 @@ def one_thread() -> Iterator[None]:
     if n_threads > 1:
         torch.set_num_threads(1)
     try:
-        with _controller().limit(limits=1, user_api="blas"):
+        # looked for each time: libraries may have been loaded since
+        with ThreadpoolController().limit(limits=1, user_api="blas"):
             yield
     finally:
         if n_threads > 1:
             torch.set_num_threads(n_threads)
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()  # looks for loaded libraries, which takes a while

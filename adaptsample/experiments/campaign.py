@@ -95,7 +95,9 @@ def run_all(
     if executor is None:
         yield from (_perform(experiment, out) for experiment in due)
         return
-    futures = {executor.submit(_perform, experiment, out): experiment for experiment in due}
+    futures = {
+        executor.submit(_perform_beside_others, experiment, out): experiment for experiment in due
+    }
     for future in as_completed(futures):
         if error := future.exception():
             yield Outcome(futures[future], {}, 0.0, failure=f"{type(error).__name__}: {error}")
@@ -103,12 +105,16 @@ def run_all(
             yield future.result()
 
 
+def _perform_beside_others(experiment: Experiment, out: Path) -> Outcome:
+    with cores(1):
+        return _perform(experiment, out)
+
+
 def _perform(experiment: Experiment, out: Path) -> Outcome:
     torch.set_num_threads(1)  # the matrices are small: more threads are slower
     begun = time.monotonic()
     try:
-        with cores(1):  # the others are taken by other runs
-            run = experiment.run(out, existing="resume")
+        run = experiment.run(out, existing="resume")
     except (RunFailedError, LedgerError) as error:
         return Outcome(experiment, {}, time.monotonic() - begun, failure=str(error))
     except Exception as error:  # a strategy or a surrogate of somebody's may raise anything

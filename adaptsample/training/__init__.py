@@ -4,7 +4,7 @@ from adaptsample.training.gradient_descent import GradientDescent as GradientDes
 from adaptsample.training.gradient_descent import Training as Training
 from adaptsample.training.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
 from adaptsample.training.protocol import Finalist as Finalist
+from adaptsample.training.protocol import SupportsFolds as SupportsFolds
 from adaptsample.training.protocol import SupportsPosterior as SupportsPosterior
-from adaptsample.training.protocol import SupportsRefits as SupportsRefits
 from adaptsample.training.protocol import Trainer as Trainer
 from adaptsample.training.scipy_least_squares import ScipyLeastSquares as ScipyLeastSquares

@@ -99,7 +99,7 @@ class Trainer(Protocol):
 
 
 @runtime_checkable
-class SupportsRefits(Trainer, Protocol):
+class SupportsFolds(Trainer, Protocol):
     """A trainer that can continue a fit without some of the points, for several choices at once."""
 
     def refit(

@@ -156,6 +156,16 @@ def test_members_beside_one_another_know_only_what_was_before():
     assert len(fit(solved, after).scores[0]) == 1
 
 
+@pytest.mark.parametrize("effort", EFFORTS)
+def test_a_portfolio_of_which_an_effort_leaves_nothing_is_refused(effort: Any):
+    members = (Member("dear", Claim((0.1,)), level=1), Member("bold", Claim((0.1,)), is_bold=True))
+    if effort == "quick":
+        with pytest.raises(ValueError, match="no more than the effort 'quick'"):
+            Auto(members=members, effort=effort)
+    else:
+        assert Auto(members=members, effort=effort).members == members
+
+
 def test_an_unknown_effort_is_refused():
     with pytest.raises(ValueError, match=r"effort must be one of .*got 'lazy'"):
         Auto(effort="lazy")  # type: ignore[arg-type]

@@ -44,6 +44,12 @@ def fit(data: Dataset, recipe: GaussianProcess = QUICK) -> GaussianProcessModel:
     return recipe.fit(data, generator=derive_generator(0, "fit"))
 
 
+def loss(model: GaussianProcessModel) -> float:
+    """Return the negative log posterior of the first output."""
+    process = model.processes[0]
+    return process.data.value(process.theta.numpy())
+
+
 def wave(x: Tensor) -> Tensor:
     return torch.sin(5 * x[:, :1]) * torch.exp(x[:, 1:2])
 
@@ -235,7 +241,7 @@ def test_the_likelier_kernel_is_kept():
     data = sample(wave, unit(2), 30)
     single = {kernel: fit(data, GaussianProcess((kernel,), n_starts=1)) for kernel in KERNELS}
     both = fit(data)
-    losses = {kernel: model.processes[0].loss for kernel, model in single.items()}
+    losses = {kernel: loss(model) for kernel, model in single.items()}
     best = min(losses, key=losses.__getitem__)
     assert both.processes[0].data.kernel == best
     x = unit(2).grid(5)
@@ -310,7 +316,7 @@ def test_continuing_is_never_less_likely_than_where_it_started():
     start = fit(data, GaussianProcess(("rbf",), n_starts=4))
     recipe = GaussianProcess(("rbf",), n_starts=1)
     model = recipe.fit(data, generator=derive_generator(0, "fit"), start=start)
-    assert model.processes[0].loss <= start.processes[0].loss + 1e-9
+    assert loss(model) <= loss(start) + 1e-9
 
 
 def test_arrays_in_arrays_out():
@@ -398,5 +404,5 @@ def _climbed(monkeypatch, data: Dataset) -> tuple[float, int]:
 
     with monkeypatch.context() as patch:
         patch.setattr(search, "minimize", minimize)
-        loss = fit(data).processes[0].loss
-    return loss, evaluations
+        model = fit(data)
+    return loss(model), evaluations

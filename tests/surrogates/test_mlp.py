@@ -27,8 +27,8 @@ from adaptsample.training import (
     Finalist,
     GradientDescent,
     LevenbergMarquardt,
+    SupportsFolds,
     SupportsPosterior,
-    SupportsRefits,
     Trainer,
     Training,
 )
@@ -174,7 +174,7 @@ class Lent:
         return tuple(ScipyTraining(f.theta, 0.0, f.theta, f.train_loss, True) for f in finalists)
 
     def refit(self, *args: Any, **options: Any) -> tuple[SupportsPosterior, ...]:
-        assert isinstance(self.trainer, SupportsRefits)
+        assert isinstance(self.trainer, SupportsFolds)
         return self.trainer.refit(*args, **options)
 
 

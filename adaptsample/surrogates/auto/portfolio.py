@@ -22,7 +22,7 @@ class Member:
         draft: a first fit, which tells whether a longer one is worth it.
         final: a longer fit that continues from a draft among the best.
         quick: the draft with less than a thorough effort.
-        refit: a fit that only continues an earlier one; by default the last of the others.
+        refit: a fit that continues an earlier one; by default the final one, else the quick one.
         after: the member whose draft this one's draft starts from.
         signs: members one of which must not be far behind for this one to be tried, with less than
             a thorough effort: where one crease is no help, several hardly are.
@@ -58,7 +58,7 @@ class Member:
     @property
     def continuation(self) -> Surrogate:
         """What a candidate of the model before is refitted with."""
-        return self.refit or self.final or self.draft
+        return self.refit or self.final or self.quick or self.draft
 
 
 _CREASES = ("crease_abs", "crease_abs2", "crease_max", "crease_product")
@@ -91,7 +91,6 @@ def _creased_network(
         name,
         MLP(hidden, activation, training=training),
         quick=MLP(hidden, activation, training=shorter),
-        refit=MLP(hidden, activation, training=shorter),
         signs=_CREASES,
         is_beside=is_beside,
         n_transforms=1,

@@ -74,8 +74,10 @@ class Search:
         n_searched = len(self.data)
         if previous is not None:
             self.proven = frozenset(previous.proven)
-        found = () if previous is None else previous.committee
-        for candidate in list({c.key: c for c in reversed(found)}.values())[::-1][:MAX_CONTINUED]:
+        found = dict[tuple[str, Transform], Candidate]()
+        for candidate in () if previous is None else previous.committee:
+            found.setdefault(candidate.key, candidate)
+        for candidate in list(found.values())[:MAX_CONTINUED]:
             if candidate.member.refit is not None or not candidate.member.is_cheap:
                 self._continue(candidate)
         for stage in _stages([m for m in self.members if m.is_cheap]):

@@ -55,8 +55,8 @@ class Auto:
             processes above all; "standard"; "thorough" where it takes minutes: nothing is left out.
 
     Raises:
-        ValueError: all members are bold, the identity is not among the transforms, or an unknown
-            effort.
+        ValueError: all members are bold or take more effort, the identity is not among the
+            transforms, or an unknown effort.
     """
 
     members: tuple[Member, ...] = MEMBERS
@@ -64,14 +64,18 @@ class Auto:
     effort: EffortName = "standard"
 
     def __post_init__(self) -> None:
-        if all(member.is_bold for member in self.members):
-            raise ValueError(f"members need one that is not bold, got {self.members}")
         if "identity" not in self.transforms:
             raise ValueError(
                 f"transforms need 'identity', which alone is always legal, got {self.transforms}"
             )
         if self.effort not in EFFORTS:
             raise ValueError(f"effort must be one of {EFFORTS}, got {self.effort!r}")
+        level = Effort.named(self.effort).level
+        if all(member.is_bold or member.level > level for member in self.members):
+            raise ValueError(
+                f"members need one that is not bold and takes no more than the effort "
+                f"{self.effort!r}, got {self.members}"
+            )
 
     @warns_of_degenerate_data
     def fit(
@@ -125,7 +129,10 @@ class AutoModel:
 
     @property
     def choice(self) -> Mapping[str, Any]:
-        """The committee's scores and weights and all candidates' scores, for each output."""
+        """What the committee is and how all candidates did, for each output.
+
+        Also what the last search of the whole portfolio left out, and how many points it had.
+        """
         return {
             "chosen": [
                 [
@@ -137,6 +144,7 @@ class AutoModel:
                 for outcome in self.outcomes
             ],
             "tried": [[vars(score) for score in outcome.scores] for outcome in self.outcomes],
+            "n_searched": [outcome.n_searched for outcome in self.outcomes],
             "left_out": [[vars(one) for one in outcome.left_out] for outcome in self.outcomes],
         }
 

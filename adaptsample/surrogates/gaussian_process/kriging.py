@@ -51,11 +51,6 @@ class Kriged:
             return self.data.solve(self.theta.numpy())
 
     @cached_property
-    def loss(self) -> float:
-        """Negative log posterior, up to a constant that all kernels share."""
-        return self.data.value(self.theta.numpy())
-
-    @cached_property
     def loo(self) -> Float[Tensor, " n"]:
         """Leave-one-out residuals, hyper-parameters held fixed."""
         # a point that determines the trend on its own has nothing to be predicted from

@@ -17,7 +17,7 @@ from adaptsample.surrogates.chebyshev import fill_box
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.model import NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
-from adaptsample.training.protocol import SupportsPosterior, SupportsRefits
+from adaptsample.training.protocol import SupportsFolds, SupportsPosterior
 
 _PERTURBATIONS = (0.01, 0.001)  # of parameters, relative
 _GOOD_LOSS = 1e-12  # a refit with this mean squared error has not gone astray
@@ -42,7 +42,7 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
         seed: of the random numbers of the calibration.
     """
 
-    trainer: SupportsRefits
+    trainer: SupportsFolds
     data: Dataset
     relative: bool
     seed: int

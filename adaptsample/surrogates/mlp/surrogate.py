@@ -13,7 +13,7 @@ from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.mlp.calibrated import CalibratedMLPModel
 from adaptsample.surrogates.mlp.model import MLPModel, NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
-from adaptsample.training import LevenbergMarquardt, SupportsPosterior, SupportsRefits, Trainer
+from adaptsample.training import LevenbergMarquardt, SupportsFolds, SupportsPosterior, Trainer
 from adaptsample.training.losses import Samples
 from adaptsample.training.network import activations_of
 
@@ -119,7 +119,7 @@ class MLP:
         )
         network = Network(widths, self.activation, inputs, outputs, finalists[0].theta)
         sure = tuple(f for f in finalists if isinstance(f, SupportsPosterior))
-        if not sure or not isinstance(self.training, SupportsRefits):
+        if not sure or not isinstance(self.training, SupportsFolds):
             return MLPModel(network, finalists)
         seed = draw_seed(generator)
         return CalibratedMLPModel(network, sure, self.training, data, self.scale, seed)

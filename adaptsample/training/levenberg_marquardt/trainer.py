@@ -172,7 +172,7 @@ class LevenbergMarquardt:
         held_out: Bool[Tensor, "B n"],
         state: State,
     ) -> tuple[LeastSquaresTraining, ...]:
-        """Continue B fits without the points held out, all in one batch; see `SupportsRefits`.
+        """Continue B fits without the points held out, all in one batch; see `SupportsFolds`.
 
         The rows of points held out have weight 0, residual 0 and leverage 0.
 
