@@ -17,6 +17,7 @@ from adaptsample.surrogates.auto.thresholds import (
     N_DEEPENED,
     N_DEEPENED_BOLD,
     PROMISE,
+    SCOUTED,
 )
 from adaptsample.surrogates.auto.transforms import Transform
 from adaptsample.surrogates.protocol import Aiming, Bounded, Model, Surrogate
@@ -46,6 +47,7 @@ class Attempt:
         transforms: those that the output allows.
         judge: fits and judges.
         effort: what it may cost.
+        is_between: whether it is between two searches, when all is to cost little.
         generator: the source of everything random in it.
     """
 
@@ -57,10 +59,12 @@ class Attempt:
         *,
         judge: Judge,
         effort: Effort,
+        is_between: bool,
         generator: Generator,
     ) -> None:
         self.member, self.before, self.transforms = member, before, transforms
         self.judge, self.effort, self.generator = judge, effort, generator
+        self.is_between = is_between and not effort.is_thorough
         self.own: list[Candidate] = []
         self.left_out: list[LeftOut] = []
 
@@ -113,11 +117,24 @@ class Attempt:
 
     def _draft(self, transform: Transform) -> Candidate | None:
         """Return the draft with a transform; None if there is nothing left to improve."""
-        if self._is_solved():
+        if self._is_solved() or self._is_scouted_out(transform):
             return None
+        recipe = self.effort.draft(self.member, is_between=self.is_between)
         key = self.member.after, transform
         start = next((c.model for c in self.before if c.key == key), None)
-        return self._enter(self.effort.draft(self.member), transform, start)
+        return self._enter(recipe, transform, start)
+
+    def _is_scouted_out(self, transform: Transform) -> bool:
+        """Whether a scout finds that the draft would not be worth what it costs."""
+        if self.member.scout is None or self.effort.is_thorough:
+            return False
+        scout = self._judged(self.member.scout, transform, None, bar=0.0)
+        times = scout.rank / self._best_rank()
+        if times <= SCOUTED:
+            return False
+        reason = f"after a short fit its error is {times:.1f} times the best"
+        self.left_out.append(LeftOut(self.member.name, transform.name, reason))
+        return True
 
     def _deepen(self, draft: Candidate) -> None:
         """Fit a draft for longer, if its member has a longer fit and it is not hopeless."""
@@ -137,11 +154,16 @@ class Attempt:
         bar = inf if self.effort.is_thorough else HOPED * self._best_rank()
         if isinstance(recipe, Bounded) and transform.name == "identity":
             recipe = recipe.bounded(bar)
-        candidate = self.judge.candidate(
-            self.member, recipe, transform, generator=self.generator, start=start, bar=bar
-        )
+        candidate = self._judged(recipe, transform, start, bar=bar)
         self.own.append(candidate)
         return candidate
+
+    def _judged(
+        self, recipe: Surrogate, transform: Transform, start: Model | None, *, bar: float
+    ) -> Candidate:
+        return self.judge.candidate(
+            self.member, recipe, transform, generator=self.generator, start=start, bar=bar
+        )
 
     def _best_rank(self) -> float:
         return min((c.rank for c in (*self.before, *self.own)), default=inf)
@@ -155,4 +177,5 @@ class Attempt:
         return self.member.is_dear and draft.rank > factor * self._best_rank()
 
     def _is_far_behind(self, candidate: Candidate) -> bool:
-        return candidate.rank > self.effort.margin * self._best_rank()
+        margin = COMMITTEE_FACTOR if self.is_between else self.effort.margin
+        return candidate.rank > margin * self._best_rank()

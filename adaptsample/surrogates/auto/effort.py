@@ -44,9 +44,11 @@ class Effort:
         """Whether nothing is left out because it seems far behind."""
         return self.margin == inf
 
-    def draft(self, member: Member) -> Surrogate:
-        """Return the draft of a member."""
-        return member.draft if self.is_thorough or member.quick is None else member.quick
+    def draft(self, member: Member, *, is_between: bool = False) -> Surrogate:
+        """Return the draft of a member, in a search of the whole portfolio or between two."""
+        if self.is_thorough:
+            return member.draft
+        return (member.glance if is_between else None) or member.quick or member.draft
 
 
 _EFFORTS: Final[dict[EffortName, Effort]] = {

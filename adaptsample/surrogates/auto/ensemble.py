@@ -24,6 +24,7 @@ class Outcome:
         weights: of the committee's members in the prediction, not negative, with sum 1.
         scores: how every candidate did, in the order in which they were tried.
         n_searched: number of points at the last search of the whole portfolio.
+        standing: how candidates did at that search.
         proven: bold members that stood their trial.
         left_out: what the search did without.
     """
@@ -32,6 +33,7 @@ class Outcome:
     weights: Float[Tensor, " m"]
     scores: tuple[Score, ...]
     n_searched: int
+    standing: tuple[Score, ...]
     proven: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
 

@@ -6,7 +6,7 @@ from typing import final
 from adaptsample.surrogates.crease import Crease, Kind
 from adaptsample.surrogates.gaussian_process import GaussianProcess
 from adaptsample.surrogates.jump import Jump
-from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.mlp import MLP, EarlyStopped
 from adaptsample.surrogates.polynomial import Polynomial
 from adaptsample.surrogates.protocol import Surrogate
 from adaptsample.training import LevenbergMarquardt
@@ -22,6 +22,8 @@ class Member:
         draft: a first fit, which tells whether a longer one is worth it.
         final: a longer fit that continues from a draft among the best.
         quick: the draft with less than a thorough effort.
+        scout: a much shorter fit, whose leave-one-out error tells whether a draft is worth it.
+        glance: the draft between two searches, with less than a thorough effort; by default quick.
         refit: a fit that continues an earlier one; by default the final one, else the quick one.
         after: the member whose draft this one's draft starts from.
         signs: members one of which must not be far behind for this one to be tried, with less than
@@ -43,6 +45,8 @@ class Member:
     draft: Surrogate
     final: Surrogate | None = None
     quick: Surrogate | None = None
+    scout: Surrogate | None = None
+    glance: Surrogate | None = None
     refit: Surrogate | None = None
     after: str = ""
     signs: tuple[str, ...] = ()
@@ -54,6 +58,11 @@ class Member:
     is_cheap: bool = False
     is_dear: bool = False
     level: int = 0
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether it draws shapes, for which more variables want many more points."""
+        return self.is_bold or self.max_dimension is not None
 
     @property
     def continuation(self) -> Surrogate:
@@ -70,7 +79,8 @@ def _crease(kind: Kind, *, is_bold: bool, is_beside: bool = False) -> Member:
         Crease(kind, n_climbs=0, operations=5e9),
         Crease(kind, n_starts=0, operations=15e9),
         quick=Crease(kind, n_starts=24 if is_bold else 40, n_climbs=0, operations=1e9),
-        refit=Crease(kind, n_starts=0, n_climbs=1, operations=1e9),
+        glance=Crease(kind, n_starts=40, n_climbs=0, operations=2e8),
+        refit=Crease(kind, n_starts=0, n_climbs=1, operations=2e8),
         after="crease_abs" if is_bold else "",
         signs=("crease_abs",) if is_bold else (),
         is_beside=is_beside,
@@ -103,13 +113,19 @@ def _creased_network(
 def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | None) -> Member:
     training = LevenbergMarquardt(operations=1e10)
     shorter = replace(
-        training, start_iterations=40, iterations=150, continued_iterations=100, operations=1e9
+        training,
+        finalists=2,
+        start_iterations=40,
+        iterations=150,
+        continued_iterations=100,
+        operations=1e9,
     )
     return Member(
         name,
         MLP(hidden, training=training),
         quick=MLP(hidden, training=shorter),
-        refit=MLP(hidden, training=replace(shorter, starts=1)),
+        scout=MLP(hidden, training=replace(shorter, finalists=shorter.starts, iterations=0)),
+        refit=MLP(hidden, training=replace(shorter, starts=2)),
         is_beside=True,
         n_transforms=2,
         max_dimension=max_dimension,
@@ -120,6 +136,7 @@ def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | Non
 
 
 NETWORKS = (
+    Member("early_networks", EarlyStopped(), n_transforms=2, has_prior=True, is_dear=True, level=1),
     _smooth_network("wide_network", (12, 12), max_dimension=1),
     _smooth_network("network", (10, 10, 10), max_dimension=None),
     _creased_network(
@@ -128,7 +145,7 @@ NETWORKS = (
     _creased_network("network_mixed", (10, 10, 2, 10), "tanh", "tanh", "crease", "tanh"),
     _creased_network("network_abs3", (10, 10, 3, 10), "tanh", "tanh", "abs", "tanh"),
 )
-"""Networks alone: smooth, with one crease, with one crease beside a smooth part, with three."""
+"""Networks alone: several that stop early, smooth, with one crease, with one crease beside a smooth part, with three."""
 
 MEMBERS = (
     Member("polynomial", Polynomial(), is_cheap=True),

@@ -11,7 +11,7 @@ from adaptsample.core.dataset import Dataset
 from adaptsample.core.randomness import derive_generator
 from adaptsample.core.threads import in_parallel
 from adaptsample.surrogates.auto.attempt import Attempt, Turn
-from adaptsample.surrogates.auto.candidate import Candidate, LeftOut
+from adaptsample.surrogates.auto.candidate import Candidate, LeftOut, Score
 from adaptsample.surrogates.auto.effort import Effort
 from adaptsample.surrogates.auto.ensemble import Outcome, stacked
 from adaptsample.surrogates.auto.judging import Judge
@@ -63,6 +63,8 @@ class Search:
         self.candidates: list[Candidate] = []
         self.left_out: list[LeftOut] = []
         self.proven: frozenset[str] = frozenset()  # bold members that stood their trial
+        self.standing: tuple[Score, ...] = ()  # in the search before
+        self.is_grown = True  # by so much that the search begins anew
 
     def run(self, previous: Outcome | None, foretold: Float[Tensor, " n"] | None = None) -> Outcome:
         """Refit what won before, and what costs little; search where that does not suffice.
@@ -74,24 +76,30 @@ class Search:
         n_searched = len(self.data)
         if previous is not None:
             self.proven = frozenset(previous.proven)
+            self.is_grown = n_searched >= GROWTH * previous.n_searched
+        if previous is not None and not self.is_grown:
+            n_searched, self.standing = previous.n_searched, previous.standing
+            self.transforms = [t for t in self.transforms if not self._was_far_behind(t.name)]
         found = dict[tuple[str, Transform], Candidate]()
         for candidate in () if previous is None else previous.committee:
             found.setdefault(candidate.key, candidate)
         for candidate in list(found.values())[:MAX_CONTINUED]:
             if candidate.member.refit is not None or not candidate.member.is_cheap:
                 self._continue(candidate)
-        for stage in _stages([m for m in self.members if m.is_cheap]):
+        for stage in _stages([m for m in self.members if self._is_cheap(m)]):
             self._try(stage)
         if previous is None or self._is_due(previous, foretold):
             self._search()
         else:
-            n_searched, self.left_out = previous.n_searched, list(previous.left_out)
+            self.left_out = list(previous.left_out)
         committee, weights = self._committee()
+        scores = tuple(candidate.score for candidate in self.candidates)
         return Outcome(
             committee,
             weights,
-            tuple(candidate.score for candidate in self.candidates),
+            scores,
             n_searched,
+            self.standing or scores,
             tuple(sorted(self.proven)),
             tuple(self.left_out),
         )
@@ -102,11 +110,11 @@ class Search:
         It is where there are many more points, where the error has grown much, and where it has
         grown at all after points came that were foretold badly.
         """
-        if not self.candidates or len(self.data) >= GROWTH * previous.n_searched:
+        if any(c.is_solved for c in self.candidates):
+            return False
+        if self.is_grown or not self.candidates:
             return True
         best = self._ranked()[0]
-        if best.is_solved:
-            return False
         if best.rank > SURPRISE * previous.winner.rank:
             return True
         return best.rank > GROWN * previous.winner.rank and self._is_surprised(previous, foretold)
@@ -143,6 +151,7 @@ class Search:
                 self.transforms,
                 judge=self.judge,
                 effort=self.effort,
+                is_between=not self.is_grown,
                 generator=derive_generator(self.seed, f"attempt of {member.name}"),
             )
             for member in tried
@@ -151,6 +160,15 @@ class Search:
         for turn in turns:
             self.candidates += turn.candidates
             self.left_out += turn.left_out
+
+    def _is_cheap(self, member: Member) -> bool:
+        """Whether a member is tried in any case: in many variables no glance finds a crease."""
+        is_lost = not self.is_grown and member.glance is not None and self._has_many_variables
+        return member.is_cheap and (self.effort.is_thorough or not is_lost)
+
+    @property
+    def _has_many_variables(self) -> bool:
+        return self.data.x.shape[1] > BOLD_DIMENSION
 
     def _is_worth_trying(self, member: Member) -> bool:
         """Whether a member may win, at what it costs; if not, it is noted why."""
@@ -162,7 +180,9 @@ class Search:
             reason = "the others are good enough"
         elif self.effort.is_thorough:
             return True
-        elif member.is_bold and self.data.x.shape[1] > BOLD_DIMENSION:
+        elif not member.is_cheap and self._was_far_behind(member.name):
+            reason = "it was far behind at the last search"
+        elif member.is_shaped and self._has_many_variables:
             reason = f"it takes a thorough effort with more than {BOLD_DIMENSION} variables"
         else:
             signs = [c.rank for c in ranked if c.member.name in member.signs]
@@ -172,6 +192,12 @@ class Search:
         if reason:
             self.left_out.append(LeftOut(member.name, "", reason))
         return not reason
+
+    def _was_far_behind(self, name: str) -> bool:
+        """Whether a member or a transform was so far behind at the last search that it still is."""
+        errors = [score.error for score in self.standing if name in (score.name, score.transform)]
+        best = min((score.error for score in self.standing), default=0.0)
+        return not self.effort.is_thorough and bool(errors) and min(errors) > SIGN * best
 
     def _committee(self) -> tuple[tuple[Candidate, ...], Float[Tensor, " m"]]:
         """Return the best candidate and those near it, a bold one only if it stands its trial.

@@ -27,15 +27,19 @@ MAX_CONTINUED: Final = 4
 """Members of the committee before that are refitted; those behind them seldom become the best."""
 
 SIGN: Final = 2.0
-"""A dear member is not tried where its signs are so many times worse than the best."""
+"""A dear member is not tried where its signs are so many times worse than the best; between two
+searches neither are members and transforms that were at the last."""
+
+SCOUTED: Final = 1.0
+"""Where the error that a scout finds is so many times the best, its member is not drafted."""
 
 HOPED: Final = 1.5
 """Where an error that is known to be too small is so many times the best, nobody asks for the true
 one: it could not be near the best."""
 
 BOLD_DIMENSION: Final = 3
-"""With more variables bold members take a thorough effort: so many parameters seldom find enough
-points."""
+"""With more variables jumps and bold members take a thorough effort: so many parameters seldom find
+enough points."""
 
 # What is fitted for longer
 

@@ -141,9 +141,15 @@ class Search:
         return sorted(found or [self._constant()], key=lambda crease: crease.score)
 
     def continued(self, seeds: Iterable[Seed]) -> list[FittedCrease]:
-        """Return refits of solutions of the same form."""
-        refits = (self._refine(seed, seed.structure, n_steps=SETTLE) for seed in seeds)
-        return [refit for refit in refits if refit is not None]
+        """Return refits of solutions of the same form, the best ones first, until one is exact."""
+        refits: list[FittedCrease] = []
+        for seed in seeds:
+            refit = self._refine(seed, seed.structure, n_steps=SETTLE)
+            if refit is not None:
+                refits.append(refit)
+                if refit.is_exact or self.work.is_over:
+                    break
+        return refits
 
     def _refine(self, seed: Seed, structure: Structure, *, n_steps: int) -> FittedCrease | None:
         """Continue in other bases, from a seed and from a few perturbations of it."""
