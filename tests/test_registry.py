@@ -49,6 +49,7 @@ def test_what_ships_is_found() -> None:
         "auto",
         "committee",
         "crease",
+        "early_stopped",
         "formula",
         "gaussian_process",
         "jump",

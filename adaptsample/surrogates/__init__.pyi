@@ -7,6 +7,7 @@ from .formula import Formula as Formula
 from .gaussian_process import GaussianProcess as GaussianProcess
 from .jump import Jump as Jump
 from .mlp import MLP as MLP
+from .mlp import EarlyStopped as EarlyStopped
 from .polynomial import Polynomial as Polynomial
 from .protocol import LearnsGradients as LearnsGradients
 from .protocol import Model as Model

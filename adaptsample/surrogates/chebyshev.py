@@ -8,10 +8,11 @@ functions whose high orders live on few axes at a time.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import log
 from typing import Literal, Self, TypeAlias, final
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -98,26 +99,23 @@ def multi_indices(rule: Rule, degrees: Degrees, limit: int) -> Int64[Tensor, "p 
         degrees: the highest degree on each axis; 0 leaves the axis out.
         limit: the largest useful number of basis functions.
     """
-    found: list[tuple[int, ...]] = []
-
-    def extend(prefix: tuple[int, ...], room: float) -> bool:
-        axis = len(prefix)
-        if axis == len(degrees):
-            found.append(prefix)
-            return len(found) <= limit
-        for i in range(degrees[axis] + 1):
-            cost = 0.0 if i == 0 else _cost(rule, i, degrees[axis])
-            if cost > room + 1e-9:
-                break
-            if not extend((*prefix, i), room - cost):
-                return False
-        return True
-
-    return torch.tensor(found) if extend((), 1.0) else None
+    found, room = np.zeros((1, len(degrees)), dtype=np.int64), np.ones(1)
+    for axis, degree in enumerate(degrees):
+        costs = _costs(rule, degree)
+        begun, exponents = (costs <= room[:, None] + 1e-9).nonzero()
+        if len(begun) > limit:  # all that is begun can be ended, by zeros
+            return None
+        found, room = found[begun], room[begun] - costs[exponents]
+        found[:, axis] = exponents
+    return torch.from_numpy(found)
 
 
-def _cost(rule: Rule, i: int, degree: int) -> float:
-    return i / degree if rule == "total" else log(i + 1) / log(degree + 1)
+@cache
+def _costs(rule: Rule, degree: int) -> Float[np.ndarray, " k"]:
+    """Return what exponents 0 ... degree on an axis take of the room that a term has."""
+    top = max(degree, 1)
+    shares = (i / top if rule == "total" else log(i + 1) / log(top + 1) for i in range(degree + 1))
+    return np.array([*shares])
 
 
 def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:

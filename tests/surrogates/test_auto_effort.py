@@ -30,9 +30,19 @@ class Counted:
         return Claim((self.error,)).fit(data, generator=generator, start=start)
 
 
-def fit(*members: Member, effort: Any = "standard", start: Any = None) -> AutoModel:
-    recipe = Auto(members=members, transforms=("identity",), effort=effort)
-    return recipe.fit(LINE, generator=derive_generator(0, "fit"), start=start)
+def fit(
+    *members: Member,
+    effort: Any = "standard",
+    start: Any = None,
+    data: Dataset = LINE,
+    transforms: Any = ("identity",),
+) -> AutoModel:
+    recipe = Auto(members=members, transforms=transforms, effort=effort)
+    return recipe.fit(data, generator=derive_generator(0, "fit"), start=start)
+
+
+def of(n: int) -> Dataset:
+    return Dataset(LINE.x[:n], LINE.y[:n])
 
 
 def rungs(error: float, fits: list[str]) -> Member:
@@ -145,6 +155,137 @@ def test_refits_are_spared_where_not_even_what_is_hoped_is_near(
     recipe = Refits(hoped)
     fit(FIRST, Member("refits", recipe, has_prior=True), effort=effort)
     assert len(recipe.asked) == n_asked
+
+
+@pytest.mark.parametrize(
+    ("effort", "hoped", "expected"),
+    [
+        ("standard", 0.129, ["scout", "quick"]),
+        ("standard", 0.131, ["scout"]),
+        ("thorough", 9.0, ["draft"]),
+    ],
+)
+def test_what_a_scout_finds_behind_is_not_drafted(effort: Any, hoped: float, expected: list[str]):
+    fits: list[str] = []
+    quick, draft = Counted("quick", 0.2, fits), Counted("draft", 0.2, fits)
+    scouted = Member("it", draft, quick=quick, scout=Counted("scout", hoped, fits), has_prior=True)
+    model = fit(FIRST, scouted, effort=effort)
+    assert fits == expected
+    names = [score.name for score in model.scores[0]]
+    assert names == (["first", "it"] if len(expected) + (effort != "standard") == 2 else ["first"])
+    assert len(model.outcomes[0].left_out) == (expected == ["scout"])
+
+
+# between two searches
+
+
+@dataclass(frozen=True)
+class Changing:
+    """A recipe that claims one error for up to 30 points, and another for more."""
+
+    few: float
+    many: float
+    fits: list[int] = field(default_factory=list)
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> ClaimModel:
+        self.fits.append(len(data))
+        error = self.few if len(data) <= 30 else self.many
+        return Claim((error,)).fit(data, generator=generator, start=start)
+
+
+@pytest.mark.parametrize(
+    ("n_before", "effort", "expected"),
+    [(30, "standard", "glance"), (20, "standard", "quick"), (30, "thorough", "draft")],
+)
+def test_cheap_members_take_a_glance_until_there_are_twice_the_points(
+    n_before: int, effort: Any, expected: str
+):
+    fits: list[str] = []
+    quick, draft, glance = (Counted(name, 0.2, fits) for name in ("quick", "draft", "glance"))
+    cheap = Member("it", draft, quick=quick, glance=glance, is_cheap=True, has_prior=True)
+    before = fit(FIRST, cheap, effort=effort, data=of(n_before))
+    fits.clear()
+    fit(FIRST, cheap, effort=effort, start=before)
+    assert fits[0] == expected
+
+
+def test_no_glance_is_taken_in_more_than_three_variables():
+    fits: list[str] = []
+    quick, glance = Counted("quick", 0.2, fits), Counted("glance", 0.2, fits)
+    cheap = Member("it", quick, glance=glance, is_cheap=True, has_prior=True)
+    first = Member("first", Claim((0.1,)), is_cheap=True, has_prior=True)
+    x = torch.rand(40, 4, dtype=torch.float64, generator=derive_generator(0, "points"))
+    data, half = Dataset(x, x[:, :1]), Dataset(x[:30], x[:30, :1])
+    fit(first, cheap, data=data, start=fit(first, cheap, data=half))
+    assert fits == ["quick"]
+
+
+@pytest.mark.parametrize(("error", "n_finals"), [(0.129, 2), (0.131, 1)])
+def test_between_two_searches_only_what_is_near_is_fitted_for_longer(error: float, n_finals: int):
+    fits: list[str] = []
+    quick, final = Counted("quick", error, fits), Counted("final", error, fits)
+    cheap = Member("it", quick, final, is_cheap=True, has_prior=True)
+    first = Member("first", Claim((0.1,)), is_cheap=True, has_prior=True)
+    fit(first, cheap, start=fit(first, cheap, data=of(30)))
+    assert fits.count("final") == n_finals
+
+
+@pytest.mark.parametrize(
+    ("error", "n_before", "is_tried"),
+    [(0.19, 30, True), (0.21, 30, False), (0.21, 20, True)],
+)
+def test_after_a_surprise_members_that_were_far_behind_wait_for_twice_the_points(
+    error: float, n_before: int, is_tried: bool
+):
+    best = Member("best", Changing(0.1, 0.4), is_cheap=True, has_prior=True)
+    behind = Member("behind", Changing(error, 0.2), has_prior=True)
+    before = fit(best, behind, data=of(n_before))
+    after = fit(best, behind, start=before)
+    assert ("behind" in [score.name for score in after.scores[0]]) == is_tried
+    told = [one.reason for one in after.outcomes[0].left_out]
+    assert told == ([] if is_tried else ["it was far behind at the last search"])
+
+
+def test_what_was_far_behind_comes_back_with_twice_the_points_of_the_last_whole_search():
+    best = Member("best", Changing(0.1, 0.4), is_cheap=True, has_prior=True)
+    behind = Member("behind", Changing(0.3, 0.2), has_prior=True)
+    surprised = fit(best, behind, data=of(35), start=fit(best, behind, data=of(20)))
+    assert surprised.outcomes[0].n_searched == 20
+    whole = fit(best, behind, start=surprised)
+    assert whole.outcomes[0].n_searched == 40
+    assert whole.outcomes[0].winner.member.name == "behind"
+
+
+@dataclass(frozen=True)
+class PerTransform:
+    """A recipe that claims one error for values as they are, and another for their logarithms."""
+
+    identity: float
+    log: float
+
+    def fit(self, data: Dataset, *, generator: Generator, start: Any = None) -> ClaimModel:
+        error = self.identity if float(data.y.mean()) > 10 else self.log
+        return Claim((error,)).fit(data, generator=generator, start=start)
+
+
+@pytest.mark.parametrize(("log", "n_tried"), [(0.19, 2), (0.21, 1)])
+def test_transforms_that_were_far_behind_wait_for_twice_the_points(log: float, n_tried: int):
+    member = Member("it", PerTransform(0.1, log), is_cheap=True, has_prior=True)
+    both = ("identity", "log")
+    before = fit(member, transforms=both, data=of(30))
+    assert len(before.scores[0]) == 2
+    after = fit(member, transforms=both, start=before)
+    assert len(after.scores[0]) == n_tried
+    again = fit(member, transforms=both, start=fit(member, transforms=both, data=of(20)))
+    assert len(again.scores[0]) == 2
+
+
+def test_what_is_solved_is_not_searched_again_however_many_points_there_are():
+    solved = Member("solved", Claim((0.0,)), is_cheap=True, has_prior=True)
+    other = Member("other", Claim((0.1,)), is_cheap=True, has_prior=True)
+    before = fit(other, solved, data=of(10))
+    after = fit(other, solved, start=before)
+    assert after.outcomes[0].n_searched == 10
 
 
 def test_members_beside_one_another_know_only_what_was_before():

@@ -184,7 +184,7 @@ def test_a_refit_from_the_model_before_is_exact_again():
     more = sample(quartic, 64)
     after = Crease().fit(more, generator=derive_generator(0, "refit"), start=before)
     assert max_error(after, quartic) < 1e-10
-    assert len(after.solutions[0]) == len(before.solutions[0])  # nothing was searched afresh
+    assert len(after.solutions[0]) == 1  # nothing else was fitted
 
 
 def test_held_out_residuals_see_what_leave_one_out_does_not():

@@ -72,9 +72,10 @@ class Attempt:
         """Draft the member, and fit its best drafts for longer.
 
         A draft that leaves all before it far behind is deepened at once: it often ends the search.
+        What costs much is deepened in this case alone.
         """
         drafts, deepened = list[Candidate](), list[Candidate]()
-        for transform in self._promising():
+        for transform in self._scouted(self._promising()):
             rival = self._best_rank()
             draft = self._draft(transform)
             if draft is not None:
@@ -86,7 +87,7 @@ class Attempt:
                     self._deepen(draft)
         n_deepened = N_DEEPENED_BOLD if self.member.is_bold else N_DEEPENED
         for draft in sorted(drafts, key=lambda draft: draft.rank)[:n_deepened]:
-            if draft not in deepened:
+            if draft not in deepened and not self.member.is_dear:
                 self._deepen(draft)
         return Turn(tuple(self.own), tuple(self.left_out))
 
@@ -109,32 +110,34 @@ class Attempt:
             limit = self.effort.margin * ranked[0].rank
             return [transform for transform in chosen if best[transform] <= limit]
         chosen = chosen[: self.effort.n_transforms]
-        if not self.member.is_cheap:
+        if not self.member.is_cheap and self.member.scout is None:
             limit = COMMITTEE_FACTOR * ranked[0].rank
-            return [transform for transform in chosen if best[transform] <= limit]
+            chosen = [transform for transform in chosen if best[transform] <= limit]
         # noise is told from the output as it is alone
         return list(dict.fromkeys([*chosen, *(identity if self.member.has_prior else [])]))
 
     def _draft(self, transform: Transform) -> Candidate | None:
         """Return the draft with a transform; None if there is nothing left to improve."""
-        if self._is_solved() or self._is_scouted_out(transform):
+        if self._is_solved():
             return None
         recipe = self.effort.draft(self.member, is_between=self.is_between)
         key = self.member.after, transform
         start = next((c.model for c in self.before if c.key == key), None)
         return self._enter(recipe, transform, start)
 
-    def _is_scouted_out(self, transform: Transform) -> bool:
-        """Whether a scout finds that the draft would not be worth what it costs."""
-        if self.member.scout is None or self.effort.is_thorough:
-            return False
-        scout = self._judged(self.member.scout, transform, None, bar=0.0)
-        times = scout.rank / self._best_rank()
+    def _scouted(self, transforms: list[Transform]) -> list[Transform]:
+        """Return the transform with which a scout errs least, unless it is not worth a draft."""
+        scout = self.member.scout
+        if scout is None or self.effort.is_thorough or self._is_solved():
+            return transforms
+        found = [self._judged(scout, transform, None, bar=0.0) for transform in transforms]
+        best = min(found, key=lambda candidate: candidate.rank)
+        times = best.rank / self._best_rank()
         if times <= SCOUTED:
-            return False
+            return [best.transform]
         reason = f"after a short fit its error is {times:.1f} times the best"
-        self.left_out.append(LeftOut(self.member.name, transform.name, reason))
-        return True
+        self.left_out.append(LeftOut(self.member.name, best.transform.name, reason))
+        return []
 
     def _deepen(self, draft: Candidate) -> None:
         """Fit a draft for longer, if its member has a longer fit and it is not hopeless."""
@@ -151,7 +154,9 @@ class Attempt:
         self._enter(recipe, draft.transform, draft.model)
 
     def _enter(self, recipe: Surrogate, transform: Transform, start: Model | None) -> Candidate:
-        bar = inf if self.effort.is_thorough else HOPED * self._best_rank()
+        # what a linearised network says of itself is an estimate, and no bound
+        is_bound = self.member.scout is None and not self.effort.is_thorough
+        bar = HOPED * self._best_rank() if is_bound else inf
         if isinstance(recipe, Bounded) and transform.name == "identity":
             recipe = recipe.bounded(bar)
         candidate = self._judged(recipe, transform, start, bar=bar)

@@ -123,6 +123,7 @@ def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | Non
     return Member(
         name,
         MLP(hidden, training=training),
+        MLP(hidden, training=training),
         quick=MLP(hidden, training=shorter),
         scout=MLP(hidden, training=replace(shorter, finalists=shorter.starts, iterations=0)),
         refit=MLP(hidden, training=replace(shorter, starts=2)),
@@ -145,7 +146,8 @@ NETWORKS = (
     _creased_network("network_mixed", (10, 10, 2, 10), "tanh", "tanh", "crease", "tanh"),
     _creased_network("network_abs3", (10, 10, 3, 10), "tanh", "tanh", "abs", "tanh"),
 )
-"""Networks alone: several that stop early, smooth, with one crease, with one crease beside a smooth part, with three."""
+"""Networks alone: several that stop early, smooth, with one crease, with one crease beside a smooth
+part, with three."""
 
 MEMBERS = (
     Member("polynomial", Polynomial(), is_cheap=True),

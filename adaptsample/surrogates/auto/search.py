@@ -73,36 +73,37 @@ class Search:
             previous: the choice for fewer points.
             foretold: what it predicted at points that it did not know; NaN at the others.
         """
-        n_searched = len(self.data)
         if previous is not None:
-            self.proven = frozenset(previous.proven)
-            self.is_grown = n_searched >= GROWTH * previous.n_searched
-        if previous is not None and not self.is_grown:
-            n_searched, self.standing = previous.n_searched, previous.standing
-            self.transforms = [t for t in self.transforms if not self._was_far_behind(t.name)]
-        found = dict[tuple[str, Transform], Candidate]()
-        for candidate in () if previous is None else previous.committee:
-            found.setdefault(candidate.key, candidate)
-        for candidate in list(found.values())[:MAX_CONTINUED]:
-            if candidate.member.refit is not None or not candidate.member.is_cheap:
-                self._continue(candidate)
+            self._begin_after(previous)
         for stage in _stages([m for m in self.members if self._is_cheap(m)]):
             self._try(stage)
-        if previous is None or self._is_due(previous, foretold):
+        is_due = previous is None or self._is_due(previous, foretold)
+        if is_due or previous is None:
             self._search()
         else:
             self.left_out = list(previous.left_out)
         committee, weights = self._committee()
         scores = tuple(candidate.score for candidate in self.candidates)
-        return Outcome(
-            committee,
-            weights,
-            scores,
-            n_searched,
-            self.standing or scores,
-            tuple(sorted(self.proven)),
-            tuple(self.left_out),
-        )
+        if previous is None or (self.is_grown and is_due):
+            n_searched, standing = len(self.data), scores
+        else:
+            n_searched, standing = previous.n_searched, previous.standing
+        proven, left_out = tuple(sorted(self.proven)), tuple(self.left_out)
+        return Outcome(committee, weights, scores, n_searched, standing, proven, left_out)
+
+    def _begin_after(self, previous: Outcome) -> None:
+        """Take over what was found, refit the best of it, and leave what was far behind."""
+        self.proven = frozenset(previous.proven)
+        self.is_grown = len(self.data) >= GROWTH * previous.n_searched
+        if not self.is_grown:
+            self.standing = previous.standing
+            self.transforms = [t for t in self.transforms if not self._was_far_behind(t.name)]
+        found = dict[tuple[str, Transform], Candidate]()
+        for candidate in previous.committee:
+            found.setdefault(candidate.key, candidate)
+        for candidate in list(found.values())[:MAX_CONTINUED]:
+            if candidate.member.refit is not None or not candidate.member.is_cheap:
+                self._continue(candidate)
 
     def _is_due(self, previous: Outcome, foretold: Float[Tensor, " n"] | None) -> bool:
         """Whether the portfolio is to be searched again.

@@ -30,7 +30,7 @@ SIGN: Final = 2.0
 """A dear member is not tried where its signs are so many times worse than the best; between two
 searches neither are members and transforms that were at the last."""
 
-SCOUTED: Final = 1.0
+SCOUTED: Final = 1.3
 """Where the error that a scout finds is so many times the best, its member is not drafted."""
 
 HOPED: Final = 1.5

@@ -109,6 +109,16 @@ class EarlyStoppedModel:
         """Return the networks' predictions."""
         return self._predictions(x)
 
+    @property
+    def learns_gradients(self) -> bool:
+        """True."""
+        return True
+
+    @accepts_arrays
+    def gradient(self, x: Points) -> Float[Tensor, "n k d"]:
+        """Return d y_k / d x_d at n points, in the units of the data."""
+        return torch.stack([member.gradient(x) for member in self.members]).mean(dim=0)
+
     @accepts_arrays
     def parameter_gradient(self, x: Points) -> Float[Tensor, "n k p"]:
         """Return the derivatives of the mean with respect to the parameters of all networks.
@@ -138,18 +148,22 @@ class EarlyStoppedModel:
         Times a factor: as many leave-one-out residuals are within it as there would be for a normal
         distribution.
         """
-        return self._factor * self._spread(self._predictions(x))
+        return self._factor * self._apart(self._predictions(x)) * self._unit
 
     @cached_property
     def _factor(self) -> Float[Tensor, " k"]:
         """What the disagreement has to be multiplied by."""
         residuals = torch.stack([member.loo_residuals for member in self.members])
-        ratio = residuals.mean(dim=0).abs() / self._spread(residuals)
+        ratio = (residuals / self._unit).mean(dim=0).abs() / self._apart(residuals)
         return ratio.quantile(0.6827, dim=0)
 
-    def _spread(self, values: Float[Tensor, "m n k"]) -> Values:
-        """Return the standard deviation among networks; at least rounding."""
-        return values.std(dim=0) + _ROUNDING * Scaling.to_moments(self.data.y).unit
+    def _apart(self, values: Float[Tensor, "m n k"]) -> Values:
+        """Return the standard deviation among networks, in units of the values' spread."""
+        return (values / self._unit).std(dim=0) + _ROUNDING
+
+    @property
+    def _unit(self) -> Float[Tensor, " k"]:
+        return Scaling.to_moments(self.data.y).unit
 
     def _predictions(self, x: Points) -> Float[Tensor, "m n k"]:
         return torch.stack([member.predict(x) for member in self.members])

@@ -7,12 +7,13 @@ variables, of which few interact. In one variable two others take its place: rat
 poles or branch points near the interval, and piecewise polynomials, for kinks and jumps.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from math import inf
+from typing import Any, TypeAlias, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 from adaptsample.core.dataset import Dataset
@@ -23,9 +24,12 @@ from adaptsample.surrogates.chebyshev import (
     RULES,
     Degrees,
     InputScale,
+    Orthonormal,
     OutputScale,
     Rule,
+    chebyshev,
     multi_indices,
+    score,
 )
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.polynomial.expansion import Expansion
@@ -33,8 +37,13 @@ from adaptsample.surrogates.polynomial.piecewise import piecewise
 from adaptsample.surrogates.polynomial.rational import rational
 from adaptsample.surrogates.polynomial.sparse import sparse
 
+Indices: TypeAlias = Int64[torch.Tensor, "p d"]
+
 MIN_POINTS = 10
 """Fewer points than this are too few for cross-validating a search."""
+
+MAX_MOVES = 10
+"""Larger bases that are fitted in a step of a climb; where there are more, the promising ones."""
 
 
 @final
@@ -77,19 +86,27 @@ class Polynomial:
         The climb begins at the best of the isotropic bases: a wave is invisible to small ones.
         """
 
-        def fits(candidates: Iterable[Degrees]) -> list[tuple[Expansion, Degrees]]:
-            return [
-                (Expansion.chebyshev(u, z, indices), degrees)
+        def bases(candidates: Iterable[Degrees]) -> dict[Degrees, Indices]:
+            return {
+                degrees: indices
                 for degrees in candidates
                 if max(degrees) <= self.max_degree
                 and (indices := multi_indices(rule, degrees, limit)) is not None
-            ]
+            }
 
-        isotropic = ((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
-        best, degrees = _best(fits(isotropic), _preference)
+        def fits(found: Mapping[Degrees, Indices]) -> list[tuple[Expansion, Degrees]]:
+            return [(Expansion.chebyshev(u, z, found[degrees]), degrees) for degrees in found]
+
+        found = bases((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
+        best, degrees = current, _ = _best(fits(found), _preference)
         stale = 0
-        while stale < 3 and best.score > POLYNOMIAL_ROUNDING and (larger := fits(_moves(degrees))):
-            current, degrees = _best(larger, lambda expansion: (expansion.score, 0))
+        while stale < 3 and best.score > POLYNOMIAL_ROUNDING:
+            larger = bases(_moves(degrees))
+            if not larger:
+                break
+            hopeful = _hopeful(larger, current.basis, found[degrees], u, z)
+            current, degrees = _best(fits(hopeful), lambda expansion: (expansion.score, 0))
+            found = larger
             stale = 0 if current.score < 0.98 * best.score else stale + 1
             best = min(best, current, key=lambda expansion: expansion.score)
         return best
@@ -133,6 +150,36 @@ def _moves(degrees: Degrees) -> Iterator[Degrees]:
         if len(degrees) > 1:
             for axis in range(len(degrees)):
                 yield (*degrees[:axis], degrees[axis] + step, *degrees[axis + 1 :])
+
+
+def _hopeful(
+    larger: Mapping[Degrees, Indices],
+    basis: Orthonormal,
+    indices: Indices,
+    u: Points,
+    z: Float[Tensor, " n"],
+) -> Mapping[Degrees, Indices]:
+    """Return the few larger bases whose new terms explain most of what the basis leaves.
+
+    In few variables, all of them.
+    """
+    if len(larger) <= MAX_MOVES:
+        return larger
+    rest = z - basis.q @ (basis.q.T @ z)
+    known = {tuple(index) for index in indices.tolist()}
+
+    def promise(degrees: Degrees) -> float:
+        new = [index for index in larger[degrees].tolist() if tuple(index) not in known]
+        if not new:
+            return inf
+        columns = chebyshev(u, torch.tensor(new))
+        q = torch.linalg.qr(columns - basis.q @ (basis.q.T @ columns)).Q
+        n_parameters = basis.rank + len(new)
+        # residuals are a share 1 - p / n of those that leave a point out
+        share = max(1 - n_parameters / len(u), 1e-3)
+        return score(rest - q @ (q.T @ rest), n_parameters) / share
+
+    return dict(sorted(larger.items(), key=lambda item: promise(item[0]))[:MAX_MOVES])
 
 
 @final
