@@ -1,6 +1,7 @@
 """Polynomial surrogates."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,33 @@ def test_few_active_variables_among_many_are_found():
     model = fit(sample(additive, unit(6), 80))
     x = unit(6).uniform(500, generator=derive_generator(1, "test"))
     assert float((model.predict(x) - additive(x)).abs().max()) < 1e-5
+
+
+def test_of_many_larger_bases_the_promising_ones_lead_where_all_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A function with one order on each of eight axes, and noise: no sparse fit is as good."""
+    n_fits: list[int] = []
+    chebyshev_fit = Expansion.chebyshev
+
+    def counted(*args: Any) -> Expansion:
+        n_fits.append(1)
+        return chebyshev_fit(*args)
+
+    monkeypatch.setattr(Expansion, "chebyshev", counted)
+    x = unit(8).sobol(80, generator=derive_generator(0, "points"))
+    orders = torch.tensor([5, 4, 3, 1, 1, 1, 0, 0])
+    y = (x**orders).sum(dim=1, keepdim=True)
+    noise = torch.randn(80, 1, dtype=torch.float64, generator=derive_generator(0, "noise"))
+    data = Dataset(x, y + 1e-4 * noise)
+    found = {}
+    for most in (10, 1000):
+        monkeypatch.setattr("adaptsample.surrogates.polynomial.surrogate.MAX_MOVES", most)
+        n_fits.clear()
+        model = Polynomial().fit(data, generator=derive_generator(0, "fit"))
+        found[most] = (len(n_fits), model.scores[0])
+    assert found[10][0] < 0.8 * found[1000][0]
+    assert found[10][1] == pytest.approx(found[1000][1])
 
 
 def test_poles_beside_an_interval_cost_few_points():

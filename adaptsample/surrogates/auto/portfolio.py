@@ -79,7 +79,7 @@ def _crease(kind: Kind, *, is_bold: bool, is_beside: bool = False) -> Member:
         Crease(kind, n_climbs=0, operations=5e9),
         Crease(kind, n_starts=0, operations=15e9),
         quick=Crease(kind, n_starts=24 if is_bold else 40, n_climbs=0, operations=1e9),
-        glance=Crease(kind, n_starts=40, n_climbs=0, operations=2e8),
+        glance=None if is_bold else Crease(kind, n_starts=40, n_climbs=0, operations=2e8),
         refit=Crease(kind, n_starts=0, n_climbs=1, operations=2e8),
         after="crease_abs" if is_bold else "",
         signs=("crease_abs",) if is_bold else (),
