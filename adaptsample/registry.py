@@ -16,7 +16,7 @@ import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -37,6 +37,9 @@ from adaptsample.oracles import ExpressionOracle
 from adaptsample.surrogates.protocol import Surrogate
 
 T = TypeVar("T")
+
+_LATER_MEMBERS = {"early_networks"}
+"""Of the portfolio of the automatic surrogate, those that earlier versions did not have."""
 
 _PLACE = re.compile(r"((?!\d)[\w.]+(?=:[^\W\d])|.+?\.py):(.+)", re.DOTALL)
 """A module or a file, and a recipe of it."""
@@ -112,7 +115,7 @@ def upgraded(description: Any) -> Any:
     """
     name = description.get("name") if isinstance(description, Mapping) else None
     if isinstance(name, str) and name in surrogates():
-        return _unclocked(description)
+        return _upgraded_surrogate(description)
     if not isinstance(name, str) or name not in strategies():
         return description
     options = dict(description)
@@ -123,23 +126,36 @@ def upgraded(description: Any) -> Any:
     return {**{f.name: describe(f.default) for f in shared}, **options}
 
 
-def _unclocked(description: Any) -> Any:
-    """Return a description without limits in seconds; what came instead is as it is by default."""
+def _upgraded_surrogate(description: Any) -> Any:
+    """Return a description without limits in seconds, and without an earlier default portfolio.
+
+    What came instead is as it is by default.
+    """
     if isinstance(description, list):
-        return [_unclocked(part) for part in description]
+        return [_upgraded_surrogate(part) for part in description]
     if not isinstance(description, Mapping):
         return description
-    options = {key: _unclocked(value) for key, value in description.items()}
+    options = {key: _upgraded_surrogate(value) for key, value in description.items()}
     recipe = _parts().get(str(options.get("name")))
-    if "seconds" not in options or recipe is None or not is_dataclass(recipe):
+    if recipe is None or not is_dataclass(recipe):
         return options
-    del options["seconds"]
     defaults = {f.name: describe(f.default) for f in fields(recipe)}
-    if "members" in options:
-        known = {member["name"] for member in defaults["members"]}
-        if {member["name"] for member in options["members"]} == known:
-            del options["members"]
-    return {"name": options["name"], **defaults, **options}
+    kept = dict(options)
+    if "seconds" not in defaults:
+        kept.pop("seconds", None)
+    if "members" in defaults and _is_earlier_portfolio(kept.get("members"), defaults["members"]):
+        del kept["members"]
+    return options if kept == options else {"name": kept["name"], **defaults, **kept}
+
+
+def _is_earlier_portfolio(theirs: Any, ours: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether members are those that an automatic surrogate had by default in another version."""
+    if not isinstance(theirs, list) or not all(isinstance(one, Mapping) for one in theirs):
+        return False
+    is_of_this_version = all(one.keys() == ours[0].keys() for one in theirs)
+    names, known = [one.get("name") for one in theirs], [one["name"] for one in ours]
+    has_all = all(name in names for name in known if name not in _LATER_MEMBERS)
+    return not is_of_this_version and has_all and all(name in known for name in names)
 
 
 def label(value: object) -> str:

@@ -414,6 +414,37 @@ def test_a_surrogate_that_was_limited_in_seconds_is_made_again_without(
     assert rebuild(upgraded(json.loads(json.dumps(options)))) == make_surrogate(now)
 
 
+def before_early_networks() -> list[dict[str, object]]:
+    members = describe(Auto())["members"]
+    return [
+        {key: value for key, value in member.items() if key != "scout"}
+        for member in members
+        if member["name"] != "early_networks"
+    ]
+
+
+def test_the_default_portfolio_of_an_earlier_version_is_the_one_of_today() -> None:
+    earlier = {**describe(Auto()), "members": before_early_networks()}
+    assert rebuild(upgraded(json.loads(json.dumps(earlier)))) == Auto()
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        before_early_networks()[:-1],
+        [*before_early_networks(), {"name": "mine"}],
+        [{**member, "level": 2} for member in describe(Auto())["members"]],
+        [],
+        ["polynomial"],
+        [{"name": []}],
+        None,
+    ],
+)
+def test_a_portfolio_of_someone_s_own_is_not_taken_for_the_default(members: object) -> None:
+    described = {**describe(Auto()), "members": members}
+    assert upgraded(described) == described
+
+
 @pytest.mark.parametrize("name", strategies())
 def test_a_description_of_this_version_stays_as_it_is(name: str) -> None:
     strategy = make_strategy(f"{name}(filling=0.5, retirement=bounded(9), gradients=worth_it())")
