@@ -176,6 +176,23 @@ def test_what_a_scout_finds_behind_is_not_drafted(effort: Any, hoped: float, exp
     assert len(model.outcomes[0].left_out) == (expected == ["scout"])
 
 
+@pytest.mark.parametrize(("error", "errors"), [(0.029, [0.029]), (0.031, [0.01, 0.031])])
+def test_a_dear_member_trained_to_the_end_takes_the_place_of_its_draft(
+    error: float, errors: list[float]
+):
+    dear = Member("dear", Claim((0.01,)), Claim((error,)), has_prior=True, is_dear=True)
+    scores = [score for score in fit(FIRST, dear).scores[0] if score.name == "dear"]
+    assert [score.error for score in scores] == pytest.approx(errors)
+
+
+@pytest.mark.parametrize(("error", "n_fits"), [(0.019, 2), (0.021, 1)])
+def test_a_dear_member_is_trained_to_the_end_where_it_is_far_ahead(error: float, n_fits: int):
+    fits: list[str] = []
+    draft, final = Counted("draft", error, fits), Counted("final", error, fits)
+    fit(FIRST, Member("dear", draft, final, has_prior=True, is_dear=True))
+    assert len(fits) == n_fits
+
+
 # between two searches
 
 

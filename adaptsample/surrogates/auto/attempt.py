@@ -151,7 +151,10 @@ class Attempt:
         recipe = self.member.final
         if isinstance(recipe, Aiming) and not self.effort.is_thorough:
             recipe = recipe.towards(min(COMMITTEE_FACTOR * self._best_rank() / draft.rank, 1.0))
-        self._enter(recipe, draft.transform, draft.model)
+        final = self._enter(recipe, draft.transform, draft.model)
+        # of one network trained on and on, errors estimated from few points do not tell the stages
+        if self.member.is_dear and final.rank <= self.effort.margin * draft.rank:
+            self.own.remove(draft)
 
     def _enter(self, recipe: Surrogate, transform: Transform, start: Model | None) -> Candidate:
         # what a linearised network says of itself is an estimate, and no bound
