@@ -109,8 +109,8 @@ class Attempt:
         if self.member.is_cheap and self.member.final is not None:
             limit = self.effort.margin * ranked[0].rank
             return [transform for transform in chosen if best[transform] <= limit]
-        chosen = chosen[: self.effort.n_transforms]
-        if not self.member.is_cheap and self.member.scout is None:
+        chosen = chosen[: self.effort.n_transforms if self.member.scout is None else 1]
+        if not self.member.is_cheap:
             limit = COMMITTEE_FACTOR * ranked[0].rank
             chosen = [transform for transform in chosen if best[transform] <= limit]
         # noise is told from the output as it is alone

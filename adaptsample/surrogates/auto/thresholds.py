@@ -30,8 +30,8 @@ SIGN: Final = 2.0
 """A dear member is not tried where its signs are so many times worse than the best; between two
 searches neither are members and transforms that were at the last."""
 
-SCOUTED: Final = 1.3
-"""Where the error that a scout finds is so many times the best, its member is not drafted."""
+SCOUTED: Final = 1.0
+"""A member is drafted where the error that its scout finds is at most so many times the best."""
 
 HOPED: Final = 1.5
 """Where an error that is known to be too small is so many times the best, nobody asks for the true
