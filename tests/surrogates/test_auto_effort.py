@@ -285,16 +285,22 @@ class PerTransform:
         return Claim((error,)).fit(data, generator=generator, start=start)
 
 
-@pytest.mark.parametrize(("log", "n_tried"), [(0.19, 2), (0.21, 1)])
-def test_transforms_that_were_far_behind_wait_for_twice_the_points(log: float, n_tried: int):
+@pytest.mark.parametrize(
+    ("log", "dimension", "n_tried"), [(0.19, 4, 2), (0.21, 4, 1), (0.21, 3, 2)]
+)
+def test_in_many_variables_transforms_far_behind_wait_for_twice_the_points(
+    log: float, dimension: int, n_tried: int
+):
+    x = torch.rand(40, dimension, dtype=torch.float64, generator=derive_generator(0, "points"))
     member = Member("it", PerTransform(0.1, log), is_cheap=True, has_prior=True)
-    both = ("identity", "log")
-    before = fit(member, transforms=both, data=of(30))
-    assert len(before.scores[0]) == 2
-    after = fit(member, transforms=both, start=before)
-    assert len(after.scores[0]) == n_tried
-    again = fit(member, transforms=both, start=fit(member, transforms=both, data=of(20)))
-    assert len(again.scores[0]) == 2
+
+    def tried(n: int, start: Any = None) -> AutoModel:
+        data = Dataset(x[:n], 100 + x[:n, :1])
+        return fit(member, transforms=("identity", "log"), data=data, start=start)
+
+    assert len(tried(30).scores[0]) == 2
+    assert len(tried(40, tried(30)).scores[0]) == n_tried
+    assert len(tried(40, tried(20)).scores[0]) == 2
 
 
 def test_what_is_solved_is_not_searched_again_however_many_points_there_are():

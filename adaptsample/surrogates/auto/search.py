@@ -97,7 +97,8 @@ class Search:
         self.is_grown = len(self.data) >= GROWTH * previous.n_searched
         if not self.is_grown:
             self.standing = previous.standing
-            self.transforms = [t for t in self.transforms if not self._was_far_behind(t.name)]
+            if self._has_many_variables:  # in few all cost little, and a crease may turn up in any
+                self.transforms = [t for t in self.transforms if not self._was_far_behind(t.name)]
         found = dict[tuple[str, Transform], Candidate]()
         for candidate in previous.committee:
             found.setdefault(candidate.key, candidate)

@@ -28,7 +28,7 @@ MAX_CONTINUED: Final = 4
 
 SIGN: Final = 2.0
 """A dear member is not tried where its signs are so many times worse than the best; between two
-searches neither are members and transforms that were at the last."""
+searches neither are members that were at the last nor, in many variables, transforms."""
 
 SCOUTED: Final = 1.0
 """A member is drafted where the error that its scout finds is at most so many times the best."""
