@@ -333,3 +333,15 @@ def test_a_portfolio_of_which_an_effort_leaves_nothing_is_refused(effort: Any):
 def test_an_unknown_effort_is_refused():
     with pytest.raises(ValueError, match=r"effort must be one of .*got 'lazy'"):
         Auto(effort="lazy")  # type: ignore[arg-type]
+
+
+def test_where_the_best_transform_is_legal_no_more_the_others_are_not_far_behind():
+    """In many variables the logarithm was far ahead; then a value is negative."""
+    x = torch.rand(40, 4, dtype=torch.float64, generator=derive_generator(0, "points"))
+    member = Member("it", PerTransform(0.3, 0.1), is_cheap=True, has_prior=True)
+    y = 100 + x[:, :1]
+    y[-1] = -1
+    both = ("identity", "log")
+    before = fit(member, transforms=both, data=Dataset(x[:30], y[:30]))
+    after = fit(member, transforms=both, data=Dataset(x, y), start=before)
+    assert [score.transform for score in after.scores[0]] == ["identity"]

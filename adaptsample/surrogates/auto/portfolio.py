@@ -60,8 +60,8 @@ class Member:
     level: int = 0
 
     @property
-    def is_shaped(self) -> bool:
-        """Whether it draws shapes, for which more variables want many more points."""
+    def wants_many_points(self) -> bool:
+        """Whether it wants many more points with each variable: it is bold, or made for few."""
         return self.is_bold or self.max_dimension is not None
 
     @property

@@ -17,8 +17,8 @@ from adaptsample.surrogates.auto.ensemble import Outcome, stacked
 from adaptsample.surrogates.auto.judging import Judge
 from adaptsample.surrogates.auto.portfolio import Member
 from adaptsample.surrogates.auto.thresholds import (
-    BOLD_DIMENSION,
     COMMITTEE_FACTOR,
+    FEW_VARIABLES,
     FORETOLD,
     GROWN,
     GROWTH,
@@ -77,14 +77,15 @@ class Search:
             self._begin_after(previous)
         for stage in _stages([m for m in self.members if self._is_cheap(m)]):
             self._try(stage)
-        is_due = previous is None or self._is_due(previous, foretold)
-        if is_due or previous is None:
+        is_whole = False
+        if previous is None or self._is_due(previous, foretold):
             self._search()
+            is_whole = self.is_grown
         else:
             self.left_out = list(previous.left_out)
         committee, weights = self._committee()
         scores = tuple(candidate.score for candidate in self.candidates)
-        if previous is None or (self.is_grown and is_due):
+        if previous is None or is_whole:
             n_searched, standing = len(self.data), scores
         else:
             n_searched, standing = previous.n_searched, previous.standing
@@ -98,7 +99,8 @@ class Search:
         if not self.is_grown:
             self.standing = previous.standing
             if self._has_many_variables:  # in few all cost little, and a crease may turn up in any
-                self.transforms = [t for t in self.transforms if not self._was_far_behind(t.name)]
+                near = [t for t in self.transforms if not self._was_far_behind(t.name)]
+                self.transforms = near or self.transforms  # the near ones may be legal no more
         found = dict[tuple[str, Transform], Candidate]()
         for candidate in previous.committee:
             found.setdefault(candidate.key, candidate)
@@ -170,7 +172,7 @@ class Search:
 
     @property
     def _has_many_variables(self) -> bool:
-        return self.data.x.shape[1] > BOLD_DIMENSION
+        return self.data.x.shape[1] > FEW_VARIABLES
 
     def _is_worth_trying(self, member: Member) -> bool:
         """Whether a member may win, at what it costs; if not, it is noted why."""
@@ -184,8 +186,8 @@ class Search:
             return True
         elif not member.is_cheap and self._was_far_behind(member.name):
             reason = "it was far behind at the last search"
-        elif member.is_shaped and self._has_many_variables:
-            reason = f"it takes a thorough effort with more than {BOLD_DIMENSION} variables"
+        elif member.wants_many_points and self._has_many_variables:
+            reason = f"it takes a thorough effort with more than {FEW_VARIABLES} variables"
         else:
             signs = [c.rank for c in ranked if c.member.name in member.signs]
             factor = SIGN if member.is_dear else self.effort.margin

@@ -131,7 +131,8 @@ class AutoModel:
     def choice(self) -> Mapping[str, Any]:
         """What the committee is and how all candidates did, for each output.
 
-        Also what the last search of the whole portfolio left out, and how many points it had.
+        Also what the last search left out, and how many points there were when it was of the whole
+        portfolio.
         """
         return {
             "chosen": [

@@ -37,9 +37,9 @@ HOPED: Final = 1.5
 """Where an error that is known to be too small is so many times the best, nobody asks for the true
 one: it could not be near the best."""
 
-BOLD_DIMENSION: Final = 3
-"""With more variables jumps and bold members take a thorough effort: so many parameters seldom find
-enough points."""
+FEW_VARIABLES: Final = 3
+"""With more variables jumps and bold members take a thorough effort, because so many parameters
+seldom find enough points, and between two searches less is tried."""
 
 # What is fitted for longer
 

@@ -141,7 +141,7 @@ class Search:
         return sorted(found or [self._constant()], key=lambda crease: crease.score)
 
     def continued(self, seeds: Iterable[Seed]) -> list[FittedCrease]:
-        """Return refits of solutions of the same form, the best ones first, until one is exact."""
+        """Return refits of solutions of the same form, until one is exact or the work is over."""
         refits: list[FittedCrease] = []
         for seed in seeds:
             refit = self._refine(seed, seed.structure, n_steps=SETTLE)

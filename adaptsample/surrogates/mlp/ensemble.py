@@ -4,6 +4,9 @@ Where the data are few for what the function does, least squares go on to fit wh
 after some twenty steps a network has the rough course of it. Several such networks from different
 starts err differently between the points, and their mean errs less than they do.
 
+`Committee` does the same with any recipe, one fit after the other and calibrated by refits. Here
+all networks are one batch, and what they know of each point when it is left out costs nothing.
+
 References:
     L. Prechelt (1998), Early stopping, but when?
     B. Lakshminarayanan, A. Pritzel and C. Blundell (2017), Simple and scalable predictive

@@ -98,12 +98,9 @@ class Polynomial:
             return [(Expansion.chebyshev(u, z, found[degrees]), degrees) for degrees in found]
 
         found = bases((degree,) * u.shape[1] for degree in range(self.max_degree + 1))
-        best, degrees = current, _ = _best(fits(found), _preference)
-        stale = 0
-        while stale < 3 and best.score > POLYNOMIAL_ROUNDING:
-            larger = bases(_moves(degrees))
-            if not larger:
-                break
+        best, degrees = _best(fits(found), _preference)
+        current, stale = best, 0
+        while stale < 3 and best.score > POLYNOMIAL_ROUNDING and (larger := bases(_moves(degrees))):
             hopeful = _hopeful(larger, current.basis, found[degrees], u, z)
             current, degrees = _best(fits(hopeful), lambda expansion: (expansion.score, 0))
             found = larger
@@ -175,7 +172,7 @@ def _hopeful(
         columns = chebyshev(u, torch.tensor(new))
         q = torch.linalg.qr(columns - basis.q @ (basis.q.T @ columns)).Q
         n_parameters = basis.rank + len(new)
-        # residuals are a share 1 - p / n of those that leave a point out
+        # residuals are about a share 1 - p / n of those that leave a point out
         share = max(1 - n_parameters / len(u), 1e-3)
         return score(rest - q @ (q.T @ rest), n_parameters) / share
 
