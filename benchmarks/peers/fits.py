@@ -101,7 +101,7 @@ def _patient(member: Member) -> Member:
     if member.name != "network_abs":
         return member
     assert isinstance(member.draft, MLP)
-    training = LevenbergMarquardt(starts=8, iterations=1500, operations=1e10)
+    training = LevenbergMarquardt(starts=8, iterations=1500, operations=1e11)
     return replace(member, draft=Committee(replace(member.draft, training=training), 3))
 
 

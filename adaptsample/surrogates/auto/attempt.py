@@ -133,7 +133,7 @@ class Attempt:
         found = [self._judged(scout, transform, None, bar=0.0) for transform in transforms]
         best = min(found, key=lambda candidate: candidate.rank)
         times = best.rank / self._best_rank()
-        if times <= SCOUTED:
+        if times <= SCOUTED or self.effort.is_patient:
             return [best.transform]
         reason = f"after a short fit its error is {times:.1f} times the best"
         self.left_out.append(LeftOut(self.member.name, best.transform.name, reason))
@@ -144,13 +144,17 @@ class Attempt:
         if self.member.final is None or self._is_solved():
             return
         if self._is_far_behind(draft):
-            times = draft.rank / self._best_rank()
+            times = draft.rank / self._rival_rank()
             reason = f"no longer fit: its error is {times:.1f} times the best"
             self.left_out.append(LeftOut(self.member.name, draft.transform.name, reason))
             return
         recipe = self.member.final
-        if isinstance(recipe, Aiming) and not self.effort.is_thorough:
-            recipe = recipe.towards(min(COMMITTEE_FACTOR * self._best_rank() / draft.rank, 1.0))
+        if isinstance(recipe, Aiming) and not self.effort.is_patient:
+            recipe = recipe.towards(min(COMMITTEE_FACTOR * self._rival_rank() / draft.rank, 1.0))
+        if self.member.is_bold and not self.effort.is_thorough:
+            # several creases are seldom found from few starts, and the longer fit adds none
+            at_length = self._enter(self.member.draft, draft.transform, draft.model)
+            draft = min(draft, at_length, key=lambda candidate: candidate.rank)
         final = self._enter(recipe, draft.transform, draft.model)
         # of one network trained on and on, errors estimated from few points do not tell the stages
         if self.member.is_dear and final.rank <= self.effort.margin * draft.rank:
@@ -176,6 +180,11 @@ class Attempt:
     def _best_rank(self) -> float:
         return min((c.rank for c in (*self.before, *self.own)), default=inf)
 
+    def _rival_rank(self) -> float:
+        """Return the best that costs no more: a network may be ahead of a crease to be found."""
+        rivals = [c for c in self.before if self.member.is_dear or not c.member.is_dear]
+        return min((c.rank for c in (*rivals, *self.own)), default=inf)
+
     def _is_solved(self) -> bool:
         return any(c.is_solved for c in (*self.before, *self.own))
 
@@ -185,5 +194,6 @@ class Attempt:
         return self.member.is_dear and draft.rank > factor * self._best_rank()
 
     def _is_far_behind(self, candidate: Candidate) -> bool:
-        margin = COMMITTEE_FACTOR if self.is_between else self.effort.margin
-        return candidate.rank > margin * self._best_rank()
+        if self.is_between:
+            return candidate.rank > COMMITTEE_FACTOR * self._best_rank()
+        return candidate.rank > self.effort.margin * self._rival_rank()

@@ -4,11 +4,12 @@ All of it is counted in fits and operations, never by a clock. The cheap members
 all; what is spared are fits that could hardly win.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Literal, TypeAlias, final
 
 from adaptsample.surrogates.auto.portfolio import Member
+from adaptsample.surrogates.auto.thresholds import MANY_POINTS
 from adaptsample.surrogates.protocol import Surrogate
 
 EffortName: TypeAlias = Literal["quick", "standard", "thorough"]
@@ -39,8 +40,23 @@ class Effort:
         """Return the effort of a name."""
         return _EFFORTS[name]
 
+    def on(self, n: int, dimension: int) -> "Effort":
+        """Return the effort of a whole search on so many points.
+
+        Where they are many the best of the members may be far behind at first: one that needs many
+        points gains most from its longer fit. So none is left out for that, from the standard
+        effort on.
+        """
+        is_patient = self.level > 0 and n >= MANY_POINTS * dimension
+        return replace(self, margin=inf, good=_EFFORTS["thorough"].good) if is_patient else self
+
     @property
     def is_thorough(self) -> bool:
+        """Whether all is fitted at length."""
+        return self.level == _EFFORTS["thorough"].level
+
+    @property
+    def is_patient(self) -> bool:
         """Whether nothing is left out because it seems far behind."""
         return self.margin == inf
 

@@ -76,13 +76,13 @@ _CREASES = ("crease_abs", "crease_abs2", "crease_max", "crease_product")
 def _crease(kind: Kind, *, is_bold: bool, is_beside: bool = False) -> Member:
     return Member(
         f"crease_{kind}",
-        Crease(kind, n_climbs=0, operations=5e9),
-        Crease(kind, n_starts=0, operations=15e9),
-        quick=Crease(kind, n_starts=24 if is_bold else 40, n_climbs=0, operations=1e9),
+        Crease(kind, n_climbs=0, operations=2e10),
+        Crease(kind, n_starts=0, operations=6e10),
+        quick=Crease(kind, n_starts=24 if is_bold else 40, n_climbs=0, operations=1e10),
         glance=None if is_bold else Crease(kind, n_starts=40, n_climbs=0, operations=2e8),
         refit=Crease(kind, n_starts=0, n_climbs=1, operations=2e8),
         after="crease_abs" if is_bold else "",
-        signs=("crease_abs",) if is_bold else (),
+        signs=("crease_abs", "crease_product") if kind in {"abs2", "max"} else (),
         is_beside=is_beside,
         n_transforms=2 if is_bold else 4,
         max_dimension=4 if is_bold else None,
@@ -95,8 +95,8 @@ def _crease(kind: Kind, *, is_bold: bool, is_beside: bool = False) -> Member:
 def _creased_network(
     name: str, hidden: tuple[int, ...], *activation: str, is_beside: bool = True
 ) -> Member:
-    training = LevenbergMarquardt(starts=8, finalists=3, operations=1e10)
-    shorter = replace(training, start_iterations=20, iterations=200, tolerance=1e-3, operations=1e9)
+    training = LevenbergMarquardt(starts=8, finalists=3, operations=1e11)
+    shorter = replace(training, start_iterations=20, iterations=200, tolerance=1e-3, operations=2e10)
     return Member(
         name,
         MLP(hidden, activation, training=training),
@@ -111,14 +111,14 @@ def _creased_network(
 
 
 def _smooth_network(name: str, hidden: tuple[int, ...], max_dimension: int | None) -> Member:
-    training = LevenbergMarquardt(operations=1e10)
+    training = LevenbergMarquardt(operations=1e11)
     shorter = replace(
         training,
         finalists=2,
         start_iterations=40,
         iterations=150,
         continued_iterations=100,
-        operations=1e9,
+        operations=2e10,
     )
     return Member(
         name,
@@ -161,7 +161,9 @@ MEMBERS = (
     ),
     _crease("abs", is_bold=False),
     Member("jump", Jump(), n_transforms=None, max_dimension=4, level=1),
-    *(_crease(kind, is_bold=True, is_beside=kind != "abs2") for kind in ("abs2", "max", "product")),
+    _crease("product", is_bold=True),
+    _crease("abs2", is_bold=True),
+    _crease("max", is_bold=True, is_beside=True),
     *NETWORKS,
 )
 """The portfolio: cheap members first."""

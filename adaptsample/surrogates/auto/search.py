@@ -75,6 +75,8 @@ class Search:
         """
         if previous is not None:
             self._begin_after(previous)
+        if self.is_grown:
+            self.effort = self.effort.on(*self.data.x.shape)
         for stage in _stages([m for m in self.members if self._is_cheap(m)]):
             self._try(stage)
         is_whole = False
@@ -132,7 +134,7 @@ class Search:
     def _search(self) -> None:
         """Try every other member, what costs much last; the bold ones where that may pay."""
         rest = [member for member in self.members if not member.is_cheap]
-        for is_dear, is_bold in product((False, True), repeat=2):
+        for is_bold, is_dear in product((False, True), repeat=2):
             group = [m for m in rest if (m.is_dear, m.is_bold) == (is_dear, is_bold)]
             for stage in _stages(group):
                 best = next(iter(self._ranked()), None)
@@ -189,9 +191,12 @@ class Search:
         elif member.wants_many_points and self._has_many_variables:
             reason = f"it takes a thorough effort with more than {FEW_VARIABLES} variables"
         else:
+            # smooth networks tell of creases only that they cost more
+            rivals = [c.rank for c in ranked if not c.member.is_dear]
             signs = [c.rank for c in ranked if c.member.name in member.signs]
-            factor = SIGN if member.is_dear else self.effort.margin
-            if signs and signs[0] > factor * ranked[0].rank:
+            strict = member.is_dear and not self.effort.is_patient
+            factor = SIGN if strict else self.effort.margin
+            if signs and signs[0] > factor * rivals[0]:
                 reason = f"{' and '.join(member.signs)} are far behind"
         if reason:
             self.left_out.append(LeftOut(member.name, "", reason))

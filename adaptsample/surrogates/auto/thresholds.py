@@ -41,6 +41,10 @@ FEW_VARIABLES: Final = 3
 """With more variables jumps and bold members take a thorough effort, because so many parameters
 seldom find enough points, and between two searches less is tried."""
 
+MANY_POINTS: Final = 50
+"""From so many points a variable on, whole searches leave nothing out because it seems far behind:
+several creases are found that no sign foretold, and a fit costs little beside so many points."""
+
 # What is fitted for longer
 
 PROMISE: Final = 5.0
