@@ -1,7 +1,7 @@
 """What a search leaves out, by its effort, and that it is the same on any number of cores."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -71,13 +71,93 @@ def test_a_member_far_behind_is_drafted_only(effort: Any, error: float, expected
     assert [one.name for one in model.outcomes[0].left_out] == ["rungs"] * (expected == ["quick"])
 
 
+MANY = Dataset(
+    torch.linspace(0, 1, 50, dtype=torch.float64)[:, None],
+    torch.linspace(100, 101, 50, dtype=torch.float64)[:, None],
+)
+
+
+@pytest.mark.parametrize(
+    ("n", "effort", "expected"),
+    [
+        (49, "standard", ["quick"]),
+        (50, "standard", ["quick", "final"]),
+        (50, "quick", ["quick"]),
+    ],
+)
+def test_where_points_are_many_nothing_is_far_behind(n: int, effort: Any, expected: list[str]):
+    fits: list[str] = []
+    data = Dataset(MANY.x[:n], MANY.y[:n])
+    fit(FIRST, rungs(5.0, fits), data=data, effort=effort)
+    assert fits == expected
+
+
+def test_between_two_searches_many_points_are_no_reason_to_fit_what_is_far_behind():
+    fits: list[str] = []
+    fewer = Dataset(MANY.x[:49], MANY.y[:49])
+    members = replace(FIRST, is_cheap=True), replace(rungs(5.0, fits), is_cheap=True)
+    fit(*members, data=MANY, start=fit(*members, data=fewer))
+    assert fits == ["quick", "quick"]
+
+
+@pytest.mark.parametrize(("n", "expected"), [(49, []), (50, ["bold"])])
+def test_where_points_are_many_no_sign_is_asked_for(n: int, expected: list[str]):
+    fits: list[str] = []
+    sign = Member("sign", Claim((5.0,)), is_cheap=True)
+    bold = Member("bold", Counted("bold", 9.0, fits), signs=("sign",), is_bold=True, is_dear=True)
+    fit(FIRST, sign, bold, data=Dataset(MANY.x[:n], MANY.y[:n]))
+    assert fits == expected
+
+
+def test_signs_compare_with_what_costs_no_more_than_they_do():
+    fits: list[str] = []
+    sign = Member("sign", Claim((0.15,)), is_cheap=True, has_prior=True)
+    ahead = Member("ahead", Claim((0.001,)), is_dear=True, has_prior=True)
+    bold = Member("bold", Counted("bold", 9.0, fits), signs=("sign",), is_bold=True)
+    fit(FIRST, sign, ahead, bold)
+    assert fits == ["bold"]
+
+
+def test_several_creases_are_looked_for_after_smooth_networks_which_tell_noise_from_creases():
+    fits: list[str] = []
+    noisy = Member("noisy", Claim((0.1, -0.1), noise=0.1), has_prior=True, is_cheap=True)
+    network = Member("network", Counted("network", 0.01, fits), has_prior=True, is_dear=True)
+    bold = Member("bold", Counted("bold", 0.001, fits), is_bold=True)
+    fit(noisy, bold, network)
+    assert fits[:2] == ["network", "bold"]
+
+
+def test_a_bold_draft_near_what_costs_no_more_is_made_at_length_before_it_is_continued():
+    fits: list[str] = []
+    ahead = Member("ahead", Claim((0.001,)), is_dear=True, has_prior=True)
+    fit(FIRST, ahead, replace(rungs(0.1, fits), is_bold=True))
+    assert fits[:3] == ["quick", "draft", "final"]
+
+
+@dataclass(frozen=True)
+class Aiming(Counted):
+    """A recipe that notes how near the best it is asked to come."""
+
+    def towards(self, goal: float) -> "Aiming":
+        self.fits.append(f"goal {goal:.2f}")
+        return self
+
+
+@pytest.mark.parametrize(("n", "expected"), [(49, ["goal 0.65", "final"]), (50, ["final"])])
+def test_where_points_are_many_no_longer_fit_gives_up(n: int, expected: list[str]):
+    fits: list[str] = []
+    member = Member("aiming", Claim((0.2,)), Aiming("final", 0.2, fits), has_prior=True)
+    fit(FIRST, member, data=Dataset(MANY.x[:n], MANY.y[:n]))
+    assert fits == expected
+
+
 def test_what_was_left_out_is_told_with_the_reason():
     told = fit(FIRST, rungs(0.5, [])).choice["left_out"][0]
     assert told == [
         {
             "name": "rungs",
             "transform": "identity",
-            "reason": "no longer fit: its error is 5.0 times the best",
+            "reason": "no longer fit: its error is 5.0 times the best that costs no more",
         }
     ]
     json.dumps(told)

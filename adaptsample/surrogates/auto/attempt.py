@@ -145,7 +145,7 @@ class Attempt:
             return
         if self._is_far_behind(draft):
             times = draft.rank / self._rival_rank()
-            reason = f"no longer fit: its error is {times:.1f} times the best"
+            reason = f"no longer fit: its error is {times:.1f} times the best that costs no more"
             self.left_out.append(LeftOut(self.member.name, draft.transform.name, reason))
             return
         recipe = self.member.final
