@@ -162,16 +162,22 @@ def _hopeful(
     """
     if len(larger) <= MAX_MOVES:
         return larger
-    rest = z - basis.q @ (basis.q.T @ z)
     known = {tuple(index) for index in indices.tolist()}
+    new = {
+        degrees: [index for index in map(tuple, found.tolist()) if index not in known]
+        for degrees, found in larger.items()
+    }
+    terms = list(dict.fromkeys(index for found in new.values() for index in found))
+    place = {index: k for k, index in enumerate(terms)}
+    left = torch.cat([z[:, None], chebyshev(u, torch.tensor(terms))], dim=1)
+    left = left - basis.q @ (basis.q.T @ left)
+    rest, columns = left[:, 0], left[:, 1:]
 
     def promise(degrees: Degrees) -> float:
-        new = [index for index in larger[degrees].tolist() if tuple(index) not in known]
-        if not new:
+        if not new[degrees]:
             return inf
-        columns = chebyshev(u, torch.tensor(new))
-        q = torch.linalg.qr(columns - basis.q @ (basis.q.T @ columns)).Q
-        n_parameters = basis.rank + len(new)
+        q = torch.linalg.qr(columns[:, [place[index] for index in new[degrees]]]).Q
+        n_parameters = basis.rank + len(new[degrees])
         # residuals are about a share 1 - p / n of those that leave a point out
         share = max(1 - n_parameters / len(u), 1e-3)
         return score(rest - q @ (q.T @ rest), n_parameters) / share
