@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
+from adaptsample.core.repeats import Repeats
 from adaptsample.core.shapes import Points, Values
 
 
@@ -22,6 +23,7 @@ class Dataset:
         y: values (n, k), finite.
         gradient: d y_k / d x_d as (n, k, d), or None if no gradient was observed. The rows of
             points whose gradient was not observed are NaN.
+        repeats: of which rows these points are the means; see `distinct`.
 
     Raises:
         ValueError: shapes that do not fit together, or numbers that are not finite.
@@ -30,6 +32,7 @@ class Dataset:
     x: Points
     y: Values
     gradient: Float[Tensor, "n k d"] | None = None
+    repeats: Repeats | None = None
 
     def __post_init__(self) -> None:
         if self.x.ndim != 2 or self.y.ndim != 2 or len(self.x) != len(self.y):
@@ -60,6 +63,32 @@ class Dataset:
         if self.gradient is not None or other.gradient is not None:
             gradient = torch.cat([self._gradient_or_nan(), other._gradient_or_nan()])
         return Dataset(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]), gradient)
+
+    def distinct(self) -> "Dataset":
+        """Return the mean values and gradients at the distinct points.
+
+        They know of their rows by ``repeats``, and come in the order in which they first came.
+        """
+        repeats = Repeats.of(self.x, self.y)
+        if repeats is None:
+            return self
+        gradient = None if self.gradient is None else repeats.mean(self.gradient)
+        return Dataset(self.x[repeats.first], repeats.mean(self.y), gradient, repeats)
+
+    def by_row(self, residuals: Values) -> Values:
+        """Return residuals at the points as those of the rows of which they are the means."""
+        return residuals if self.repeats is None else self.repeats.by_row(residuals)
+
+    def noise_std(self, estimate: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """Return the standard deviation of the noise in the rows.
+
+        Of values at the same point, where they differ; else what was estimated from the points.
+        NaN remains: no noise was looked for.
+        """
+        if self.repeats is None:
+            return estimate
+        told = self.repeats.noise_std
+        return torch.where((told > 0) & ~estimate.isnan(), told, estimate)
 
     def without(self, indices: Int64[Tensor, " m"]) -> "Dataset":
         """Return the dataset without the points at these positions."""

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ import torch
 from adaptsample.core.dataset import Dataset
 from adaptsample.core.shapes import Points, Values
 from adaptsample.errors import DegenerateDataWarning
+from adaptsample.surrogates.plans import is_plan, n_levels
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +24,9 @@ TWINS = 1e-12
 FEW_REPEATS = 0.05
 """Tables of measurements have so many points twice, and no fit minds."""
 
+FEW_LEVELS = 10
+"""Of so many levels of a variable the gaps are wide."""
+
 HUGE = 1e150
 """Squares of larger values overflow."""
 
@@ -31,18 +36,22 @@ _is_nested: ContextVar[bool] = ContextVar("_is_nested", default=False)
 def warns_of_degenerate_data(
     fit: Callable[Concatenate[R, Dataset, P], M],
 ) -> Callable[Concatenate[R, Dataset, P], M]:
-    """Let a surrogate's ``fit`` warn; the fits that it is made of stay silent."""
+    """Let a surrogate's ``fit`` warn, and see each point once, with the mean of its values.
+
+    A point that is held out while it stands in the data a second time would prove nothing. The fits
+    that a fit is made of stay silent.
+    """
 
     @wraps(fit)
     def checked(recipe: R, data: Dataset, /, *args: P.args, **kwargs: P.kwargs) -> M:
-        if _is_nested.get():
-            return fit(recipe, data, *args, **kwargs)
+        if _is_nested.get():  # residuals of the rows are the outer fit's business
+            return fit(recipe, replace(data, repeats=None), *args, **kwargs)
         if found := [*_in_points(data.x), *_in_values(data.y)]:
             text = f"a fit to data that say little: {'; '.join(found)}"
             warnings.warn(text, DegenerateDataWarning, stacklevel=2)
         token = _is_nested.set(True)
         try:
-            return fit(recipe, data, *args, **kwargs)
+            return fit(recipe, data.distinct(), *args, **kwargs)
         finally:
             _is_nested.reset(token)
 
@@ -67,6 +76,10 @@ def _in_points(x: Points) -> Iterator[str]:
     rank = int(torch.linalg.matrix_rank(unit - unit.mean(dim=0), rtol=TWINS))
     if rank < dimension < len(distinct):
         yield f"all points lie in {rank} of {dimension} dimensions"
+    levels = n_levels(2 * unit - 1)
+    if rank == dimension > 1 and is_plan(2 * unit - 1) and int(levels.min()) <= FEW_LEVELS:
+        told = " x ".join(map(str, levels.tolist()))
+        yield f"points are on {told} levels, and nothing tells what is between these"
 
 
 def _in_values(y: Values) -> Iterator[str]:

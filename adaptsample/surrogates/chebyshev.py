@@ -25,6 +25,9 @@ Rule: TypeAlias = Literal["total", "hyperbolic"]
 RULES: tuple[Rule, ...] = ("total", "hyperbolic")
 Degrees: TypeAlias = tuple[int, ...]
 
+RANK, DEPENDENT = 1e-13, 1e-11
+"""Of singular values, and of what is left of a column beside others: below is rounding."""
+
 REACH = 1.5
 """Scaled coordinates are limited to this: polynomials are constant beyond, hence finite."""
 
@@ -94,6 +97,8 @@ class OutputScale:
 def multi_indices(rule: Rule, degrees: Degrees, limit: int) -> Int64[Tensor, "p d"] | None:
     """Return the multi-indices of a rule, or None if there are more than ``limit``.
 
+    The lowest come first: of terms that coincide at the points, `Orthonormal` keeps the first.
+
     Args:
         rule: "total" or "hyperbolic".
         degrees: the highest degree on each axis; 0 leaves the axis out.
@@ -107,7 +112,9 @@ def multi_indices(rule: Rule, degrees: Degrees, limit: int) -> Int64[Tensor, "p 
             return None
         found, room = found[begun], room[begun] - costs[exponents]
         found[:, axis] = exponents
-    return torch.from_numpy(found)
+    # by total degree, then by the number of variables that take part
+    order = np.lexsort(((found > 0).sum(axis=1), found.sum(axis=1)))
+    return torch.from_numpy(found[order])
 
 
 @cache
@@ -116,6 +123,20 @@ def _costs(rule: Rule, degree: int) -> Float[np.ndarray, " k"]:
     top = max(degree, 1)
     shares = (i / top if rule == "total" else log(i + 1) / log(top + 1) for i in range(degree + 1))
     return np.array([*shares])
+
+
+def distinguishable(u: Points, indices: Int64[Tensor, "p d"]) -> Int64[Tensor, "k d"]:
+    """Return the multi-indices whose functions the points tell from lower ones.
+
+    A variable with L levels carries degree L - 1. Where the lowest functions, as many as there are
+    points, coincide all the same, those that are no combinations of lower ones are left.
+    """
+    levels = torch.tensor([len(axis.unique()) for axis in u.T])
+    indices = indices[(indices < levels).all(dim=1)]
+    lowest = indices[: len(u)]
+    if Orthonormal.of(chebyshev(u, lowest)).rank == len(lowest):
+        return indices
+    return indices[_first_independent(chebyshev(u, indices))]
 
 
 def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
@@ -151,8 +172,10 @@ def products(
 class Orthonormal:
     """Columns of features at the training points, in orthonormal coordinates.
 
-    A singular value decomposition drops directions that the points cannot tell apart, so that
-    repeated, collinear or too few points need no care elsewhere.
+    Where the points cannot tell the features apart, those that come first are kept, which should be
+    the lowest: on five levels of a variable its fifth power is a combination of lower ones. Then a
+    singular value decomposition drops directions in which rounding is all that is left. So levels,
+    collinear or too few points need no care elsewhere.
 
     Attributes:
         q: orthonormal columns, (n, r) with r the numerical rank.
@@ -168,9 +191,21 @@ class Orthonormal:
     def of(cls, columns: Float[Tensor, "n p"]) -> Self:
         """Orthonormalise features."""
         left, singular, right = torch.linalg.svd(columns, full_matrices=False)
-        keep = singular > 1e-13 * singular[0]
+        keep = singular > RANK * singular[0]
+        if not keep.all() or len(columns.T) > len(columns):
+            first = _first_independent(columns)
+            if len(first) < len(columns.T):
+                return cls._of_first(columns, first)
         left, singular, right = left[:, keep], singular[keep], right[keep]
         return cls(left, right.T / singular, singular[:, None] * right)
+
+    @classmethod
+    def _of_first(cls, columns: Float[Tensor, "n p"], first: Int64[Tensor, " k"]) -> Self:
+        """Orthonormalise some features, of which the others are combinations at the points."""
+        basis = cls.of(columns[:, first])
+        to_coefficients = columns.new_zeros(columns.shape[1], basis.rank)
+        to_coefficients[first] = basis.to_coefficients
+        return cls(basis.q, to_coefficients, basis.q.T @ columns)
 
     @property
     def rank(self) -> int:
@@ -196,6 +231,20 @@ class Orthonormal:
         """Return the squared error to expect at other points, on average the leave-one-out one."""
         leverage = (columns @ self.to_coefficients).square().sum(dim=1)
         return loo.square().mean() * (1 + leverage) / (1 + self.rank / len(loo))
+
+
+def _first_independent(columns: Float[Tensor, "n p"]) -> Int64[Tensor, " k"]:
+    """Return the positions of columns that are no combination of those before them."""
+    n, p = columns.shape
+    q, first = columns.new_zeros(n, min(n, p)), list[int]()
+    for k, column in enumerate(columns.T):
+        rest = column
+        for _ in range(2):  # twice is enough (Kahan)
+            rest = rest - q[:, : len(first)] @ (q[:, : len(first)].T @ rest)
+        if len(first) < n and float(rest.norm()) > DEPENDENT * float(column.norm()):
+            q[:, len(first)] = rest / rest.norm()
+            first.append(k)
+    return torch.tensor(first, dtype=torch.int64)
 
 
 def leave_one_out(

@@ -32,6 +32,7 @@ from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.chebyshev import fill_box
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp import MLP
+from adaptsample.surrogates.outside import with_doubt_outside
 from adaptsample.surrogates.protocol import Model, SupportsCrossValidation, Surrogate, check_fit
 
 ROUNDING = 1e-10
@@ -140,14 +141,15 @@ class CommitteeModel:
     def std(self, x: Points) -> Values:
         """Return the members' calibrated disagreement, in the units of the data.
 
-        As many held-out residuals are within it as there would be for a normal distribution.
+        As many held-out residuals are within it as there would be for a normal distribution. It
+        grows with the distance from the data's box, beyond a margin.
         """
         std = self._factor * self._disagreement(self._predictions(x)).clamp(max=1e100)
-        return torch.nan_to_num(std * self._spread)
+        return with_doubt_outside(torch.nan_to_num(std * self._spread), self.data, x)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the median prediction of members fitted without the point."""
-        return _median(self._held_out(draw_seed(generator)))
+        return self.data.by_row(_median(self._held_out(draw_seed(generator))))
 
     @cached_property
     def distinct(self) -> tuple[int, ...]:

@@ -88,7 +88,8 @@ def table() -> TableOracle:
 def standardised(data: Dataset, units: Dataset) -> Dataset:
     """Return data less the means of other data, in units of its standard deviations."""
     pairs = (data.x, units.x), (data.y, units.y)
-    return Dataset(*((values - u.mean(dim=0)) / u.std(dim=0) for values, u in pairs))
+    x, y = ((values - u.mean(dim=0)) / u.std(dim=0) for values, u in pairs)
+    return Dataset(x, y)
 
 
 @final

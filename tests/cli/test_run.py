@@ -141,6 +141,7 @@ def test_a_program_that_fails_ends_with_its_reasons(run: Any, tmp_path: Path) ->
     assert "exit status 1; the end of its stderr: no licence" in err
 
 
+@pytest.mark.filterwarnings("ignore:.*levels:adaptsample.errors.DegenerateDataWarning")
 def test_rows_of_a_table(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     rows = [f"{i % 7},{i // 7},{i % 7 + i // 7},{'no' if i % 3 else 'yes'}" for i in range(60)]

@@ -12,6 +12,8 @@ from adaptsample.diagnostics.curvature import Curvature, curvature
 from adaptsample.surrogates.mlp import MLP, MLPModel, NetworkModel
 from adaptsample.training import GradientDescent, LevenbergMarquardt, ScipyLeastSquares
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*levels:adaptsample.errors.DegenerateDataWarning")
+
 F64 = torch.float64
 X = Box({"x": (-1, 1), "z": (0, 3)}).grid(5)
 DRAWN = GradientDescent(steps=0)

@@ -96,7 +96,9 @@ def _creased_network(
     name: str, hidden: tuple[int, ...], *activation: str, is_beside: bool = True
 ) -> Member:
     training = LevenbergMarquardt(starts=8, finalists=3, operations=1e11)
-    shorter = replace(training, start_iterations=20, iterations=200, tolerance=1e-3, operations=2e10)
+    shorter = replace(
+        training, start_iterations=20, iterations=200, tolerance=1e-3, operations=2e10
+    )
     return Member(
         name,
         MLP(hidden, activation, training=training),

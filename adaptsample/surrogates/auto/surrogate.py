@@ -152,7 +152,7 @@ class AutoModel:
     @property
     def noise_std(self) -> Float[Tensor, " k"]:
         """Standard deviation of the noise as the committee sees it; NaN where no member does."""
-        return torch.stack([outcome.noise_std for outcome in self.outcomes])
+        return self.data.noise_std(torch.stack([outcome.noise_std for outcome in self.outcomes]))
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:
@@ -186,13 +186,14 @@ class AutoModel:
         """Value minus the winner's prediction without the point, as large as is to be feared."""
         del generator  # known from the search
         residuals = [outcome.winner.residuals for outcome in self.outcomes]
-        return torch.stack(residuals, dim=1) * self._spread
+        return self.data.by_row(torch.stack(residuals, dim=1) * self._spread)
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
         """Return the root mean square of the members' own deviations and their disagreement.
 
-        That is the standard deviation of the mixture, in the units of the data.
+        That is the standard deviation of the mixture, in the units of the data. It grows with the
+        distance from the data's box, as those of the members do.
         """
         columns = []
         for outcome, spread in zip(self.outcomes, self._spread, strict=True):

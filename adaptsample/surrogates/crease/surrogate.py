@@ -24,6 +24,7 @@ from adaptsample.surrogates.crease.fitted import FittedCrease, held_out_residual
 from adaptsample.surrogates.crease.forms import FORMS, Kind
 from adaptsample.surrogates.crease.problem import Structure
 from adaptsample.surrogates.crease.search import Search, Seed
+from adaptsample.surrogates.outside import with_doubt_outside
 
 _RICH = ((4, 2), (5, 3), (6, 3), (6, 4))
 
@@ -196,16 +197,20 @@ class CreaseModel:
     @property
     def loo_residuals(self) -> Values:
         """Value minus leave-one-out prediction at the training points, creases held fixed."""
-        return torch.stack([best.loo for best, *_ in self.solutions], dim=1) * self.outputs.spread
+        residuals = torch.stack([best.loo for best, *_ in self.solutions], dim=1)
+        return self.data.by_row(residuals * self.outputs.spread)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
-        """Value minus the prediction of a refit without the point: honest, but costs refits."""
+        """Value minus the prediction of a refit without the point: honest, but costs refits.
+
+        On a plan, a few levels of each variable, whole groups of points are left out as well.
+        """
         u, z = self.inputs(self.data.x), self.outputs.forward(self.data.y)
         residuals = [
             held_out_residuals(best, u, z[:, k], generator=generator)
             for k, (best, *_) in enumerate(self.solutions)
         ]
-        return torch.stack(residuals, dim=1) * self.outputs.spread
+        return self.data.by_row(torch.stack(residuals, dim=1) * self.outputs.spread)
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:
@@ -235,7 +240,8 @@ class CreaseModel:
     def std(self, x: Points) -> Values:
         """Return the leave-one-out error scaled by leverage, and the committee's spread.
 
-        The root of the sum of their squares, in the units of the data.
+        The root of the sum of their squares, in the units of the data. It grows with the distance
+        from the data's box, beyond a margin.
         """
         u = self.inputs(x)
         columns = []
@@ -244,7 +250,8 @@ class CreaseModel:
             unexplained = best.basis.variance(best.evaluate(best.columns(u))[1], best.loo)
             members = torch.stack([crease.predict(u) for crease in _near(solutions)])
             columns.append((unexplained + members.var(dim=0, correction=0)).sqrt())
-        return self.outputs.inverse_std(torch.stack(columns, dim=1))
+        std = self.outputs.inverse_std(torch.stack(columns, dim=1))
+        return with_doubt_outside(std, self.data, x)
 
 
 def _near(solutions: tuple[FittedCrease, ...]) -> tuple[FittedCrease, ...]:

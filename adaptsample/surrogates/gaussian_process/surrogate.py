@@ -26,6 +26,7 @@ from adaptsample.surrogates.gaussian_process.likelihood import (
     Kriging,
 )
 from adaptsample.surrogates.gaussian_process.search import likeliest
+from adaptsample.surrogates.outside import with_doubt_outside
 
 _POINTS_PER_TERM = 5  # fewer, and the trend does harm
 _NOISY, _NOISY_TREND = 0.01, 1  # noise in spreads from which on a steeper trend does harm
@@ -83,7 +84,7 @@ class GaussianProcess:
             if process.noise_std > _NOISY and self.trend > _NOISY_TREND:
                 process = self._likeliest(u, z[:, k], _NOISY_TREND, process.theta)
             processes.append(process)
-        return GaussianProcessModel(inputs, outputs, tuple(processes))
+        return GaussianProcessModel(inputs, outputs, data, tuple(processes))
 
     def _likeliest(
         self, u: Points, z: Float[Tensor, " n"], trend: int, theta: Float[Tensor, " d+1"] | None
@@ -102,6 +103,7 @@ class GaussianProcessModel:
 
     inputs: InputScale
     outputs: OutputScale
+    data: Dataset
     processes: tuple[Kriged, ...]
 
     @property
@@ -118,12 +120,13 @@ class GaussianProcessModel:
     def noise_std(self) -> Float[Tensor, " k"]:
         """Standard deviation of each output's noise, in the units of the data; NaN if not noisy."""
         stds = torch.tensor([p.noise_std for p in self.processes], dtype=torch.float64)
-        return stds * self.outputs.spread
+        return self.data.noise_std(stds * self.outputs.spread)
 
     @property
     def loo_residuals(self) -> Values:
         """Value minus leave-one-out prediction at the training points, hyper-parameters fixed."""
-        return torch.stack([p.loo for p in self.processes], dim=1) * self.outputs.spread
+        residuals = torch.stack([p.loo for p in self.processes], dim=1)
+        return self.data.by_row(residuals * self.outputs.spread)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Value minus the prediction of a fit without the point, hyper-parameters fixed."""
@@ -151,10 +154,12 @@ class GaussianProcessModel:
         """Return the posterior standard deviation, noise left out, in the units of the data.
 
         It is scaled so that 68 % of the leave-one-out residuals would lie within one such
-        deviation, had the hyper-parameters not been fitted to the same points.
+        deviation, had the hyper-parameters not been fitted to the same points. It grows with the
+        distance from the data's box, beyond a margin.
         """
         u = self.inputs(x)
-        return self.outputs.inverse_std(torch.stack([p.std(u) for p in self.processes], dim=1))
+        std = self.outputs.inverse_std(torch.stack([p.std(u) for p in self.processes], dim=1))
+        return with_doubt_outside(std, self.data, x)
 
 
 def _trend_indices(trend: int, n: int, dimension: int) -> Int64[Tensor, "p d"]:

@@ -24,6 +24,7 @@ from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.jump.fitted import FittedJump, Smooth
 from adaptsample.surrogates.jump.search import Search
 from adaptsample.surrogates.jump.task import Task
+from adaptsample.surrogates.outside import with_doubt_outside
 
 MIN_POINTS = 12
 """Fewer points than this show no jump."""
@@ -84,7 +85,7 @@ class Jump:
                 before = [] if start is None else start.labels(data, k)
                 jump = Search(task, generator).run(before)
             solutions.append(jump if jump is not None and jump.error < bound else smooth)
-        return JumpModel(inputs, outputs, tuple(solutions))
+        return JumpModel(inputs, outputs, data, tuple(solutions))
 
 
 @final
@@ -94,6 +95,7 @@ class JumpModel:
 
     inputs: InputScale
     outputs: OutputScale
+    data: Dataset
     solutions: tuple[Fitted, ...]
 
     @property
@@ -136,7 +138,8 @@ class JumpModel:
         they disagree more over the whole box than at the points, all residuals grow by as much.
         """
         del generator  # known from the fit
-        return torch.stack([s.held_out for s in self.solutions], dim=1) * self.outputs.spread
+        residuals = torch.stack([s.held_out for s in self.solutions], dim=1)
+        return self.data.by_row(residuals * self.outputs.spread)
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:
@@ -160,8 +163,9 @@ class JumpModel:
     def std(self, x: Points) -> Values:
         """Return the sides' leave-one-out error scaled by leverage, and the committee's spread.
 
-        The root of the sum of their squares, in the units of the data.
+        The root of the sum of their squares, in the units of the data. It grows with the distance
+        from the data's box, beyond a margin.
         """
         u = self.inputs(x)
         stds = torch.stack([solution.std(u) for solution in self.solutions], dim=1)
-        return self.outputs.inverse_std(stds)
+        return with_doubt_outside(self.outputs.inverse_std(stds), self.data, x)

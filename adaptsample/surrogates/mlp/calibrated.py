@@ -17,6 +17,7 @@ from adaptsample.surrogates.chebyshev import fill_box
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.model import NetworkModel
 from adaptsample.surrogates.mlp.network import Network, scaled_samples
+from adaptsample.surrogates.outside import with_doubt_outside
 from adaptsample.training.protocol import SupportsFolds, SupportsPosterior
 
 _PERTURBATIONS = (0.01, 0.001)  # of parameters, relative
@@ -64,9 +65,13 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the predictive standard deviation, in the units of the data."""
+        """Return the predictive standard deviation, in the units of the data.
+
+        It grows with the distance from the data's box, beyond a margin.
+        """
         std = self._factor * _linearised_std(self.network, self.training, x)
-        return torch.nan_to_num(std * Scaling.to_moments(self.data.y).unit)
+        std = torch.nan_to_num(std * Scaling.to_moments(self.data.y).unit)
+        return with_doubt_outside(std, self.data, x)
 
     @property
     def noise_std(self) -> Float[Tensor, " k"]:
@@ -74,7 +79,7 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
 
         In scaled units it is the same for all outputs; 0 if training looked for none.
         """
-        return self.training.noise_std * self.network.outputs.unit
+        return self.data.noise_std(self.training.noise_std * self.network.outputs.unit)
 
     @property
     def doubts(self) -> tuple[float, ...]:
@@ -105,9 +110,9 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
         the residuals of the fit.
         """
         if self.training.noise_std == 0:
-            return self.data.y - self.predict(self.data.x)
+            return self.data.by_row(self.data.y - self.predict(self.data.x))
         residuals = self.training.loo_residuals.view(-1, *self.data.y.shape)[0]
-        return -residuals * self.network.outputs.unit
+        return self.data.by_row(-residuals * self.network.outputs.unit)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return value minus the prediction of a fit without the point, in five folds.
@@ -115,7 +120,7 @@ class CalibratedMLPModel(NetworkModel[SupportsPosterior]):
         The refits continue from here, with perturbed parameters. Unperturbed, they would stay at
         what the whole data taught, where the rest does not determine the network.
         """
-        return self._cross_validate(generator)[0]
+        return self.data.by_row(self._cross_validate(generator)[0])
 
     @cached_property
     def _factor(self) -> Float[Tensor, " k"]:

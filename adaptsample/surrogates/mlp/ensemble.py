@@ -28,6 +28,7 @@ from adaptsample.surrogates._degenerate import warns_of_degenerate_data
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.mlp.calibrated import CalibratedMLPModel
 from adaptsample.surrogates.mlp.surrogate import MLP
+from adaptsample.surrogates.outside import with_doubt_outside
 from adaptsample.training import LevenbergMarquardt
 
 _ROUNDING = 1e-10  # in units of the values' spread
@@ -134,7 +135,8 @@ class EarlyStoppedModel:
     @property
     def loo_residuals(self) -> Values:
         """Value minus prediction without the point, by the mean of the linearised fits."""
-        return torch.stack([member.loo_residuals for member in self.members]).mean(dim=0)
+        residuals = torch.stack([member.loo_residuals for member in self.members]).mean(dim=0)
+        return self.data.by_row(residuals)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Return the leave-one-out residuals, which are what refits give, and cost nothing.
@@ -149,9 +151,10 @@ class EarlyStoppedModel:
         """Return the networks' disagreement, in the units of the data.
 
         Times a factor: as many leave-one-out residuals are within it as there would be for a normal
-        distribution.
+        distribution. It grows with the distance from the data's box, beyond a margin.
         """
-        return self._factor * self._apart(self._predictions(x)) * self._unit
+        std = self._factor * self._apart(self._predictions(x)) * self._unit
+        return with_doubt_outside(std, self.data, x)
 
     @cached_property
     def _factor(self) -> Float[Tensor, " k"]:

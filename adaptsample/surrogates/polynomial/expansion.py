@@ -1,7 +1,7 @@
 """One output as a linear combination of features, fitted by least squares."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import sqrt
 from typing import TypeAlias, final
@@ -25,17 +25,21 @@ class Expansion:
         columns: the features.
         dimension: number of variables.
         coefficients: their weights.
+        residuals: what they leave.
         basis: the features at the training points.
         loo: leave-one-out residuals at these features.
         held_out: residuals that also account for the choice of the features, where known.
+        indices: the multi-indices of products of Chebyshev polynomials; None of other features.
     """
 
     columns: Columns
     dimension: int
     coefficients: Float[Tensor, " p"]
+    residuals: Float[Tensor, " n"]
     basis: Orthonormal
     loo: Float[Tensor, " n"]
     held_out: Float[Tensor, " n"]
+    indices: Int64[Tensor, "p d"] | None = None
 
     @classmethod
     def of(
@@ -50,7 +54,7 @@ class Expansion:
         coefficients, residuals = basis.solve(z)
         loo = basis.leave_one_out(residuals, z)
         held_out = loo if held_out is None else held_out
-        return cls(columns, u.shape[1], coefficients, basis, loo, held_out)
+        return cls(columns, u.shape[1], coefficients, residuals, basis, loo, held_out)
 
     @cached_property
     def swing(self) -> float:
@@ -83,7 +87,8 @@ class Expansion:
         held_out: Float[Tensor, " n"] | None = None,
     ) -> "Expansion":
         """Fit z by products of Chebyshev polynomials."""
-        return cls.of(u, z, partial(chebyshev, indices=indices), held_out)
+        expansion = cls.of(u, z, partial(chebyshev, indices=indices), held_out)
+        return replace(expansion, indices=indices)
 
     def predict(self, u: Points) -> Float[Tensor, " n"]:
         """Evaluate at scaled points."""

@@ -28,12 +28,16 @@ from adaptsample.surrogates.chebyshev import (
     OutputScale,
     Rule,
     chebyshev,
+    distinguishable,
     multi_indices,
     score,
 )
 from adaptsample.surrogates.conversion import accepts_arrays
+from adaptsample.surrogates.outside import with_doubt_outside
+from adaptsample.surrogates.plans import is_plan
 from adaptsample.surrogates.polynomial.expansion import Expansion
 from adaptsample.surrogates.polynomial.piecewise import piecewise
+from adaptsample.surrogates.polynomial.plans import held_out_on_plan
 from adaptsample.surrogates.polynomial.rational import rational
 from adaptsample.surrogates.polynomial.sparse import sparse
 
@@ -67,7 +71,7 @@ class Polynomial:
         inputs, outputs = scale(data.x), OutputScale.of(data.y)
         u, z = inputs(data.x), outputs.forward(data.y)
         expansions = tuple(self._fit_one(u, z[:, k], generator) for k in range(z.shape[1]))
-        return PolynomialModel(inputs, outputs, expansions)
+        return PolynomialModel(inputs, outputs, data, expansions)
 
     def _fit_one(self, u: Points, z: Float[Tensor, " n"], generator: Generator) -> Expansion:
         n, dimension = u.shape
@@ -78,7 +82,8 @@ class Polynomial:
                 found += [rational(u, z, generator=generator), piecewise(u, z)]
             else:
                 found += [self._sparse(u, z, rule, limit, generator) for rule in RULES]
-        return min(found, key=_preference)
+        best = min(found, key=_preference)
+        return held_out_on_plan(best, u, z) if is_plan(u) else best
 
     def _climb(self, u: Points, z: Float[Tensor, " n"], rule: Rule, limit: int) -> Expansion:
         """Grow degrees while the leave-one-out score falls; three steps without gain end it.
@@ -118,6 +123,7 @@ class Polynomial:
             for degree in range(self.max_degree, -1, -1)
         )
         dictionary = next(indices for indices in sizes if indices is not None)
+        dictionary = distinguishable(u, dictionary)
         return sparse(u, z, dictionary, limit=limit, generator=generator)
 
 
@@ -192,6 +198,7 @@ class PolynomialModel:
 
     inputs: InputScale
     outputs: OutputScale
+    data: Dataset
     expansions: tuple[Expansion, ...]
 
     @property
@@ -217,12 +224,14 @@ class PolynomialModel:
     @property
     def loo_residuals(self) -> Values:
         """Value minus leave-one-out prediction at the training points, the basis held fixed."""
-        return torch.stack([e.loo for e in self.expansions], dim=1) * self.outputs.spread
+        residuals = torch.stack([e.loo for e in self.expansions], dim=1)
+        return self.data.by_row(residuals * self.outputs.spread)
 
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Value minus the prediction of a fit without the point, basis search included."""
         del generator  # known from the fit
-        return torch.stack([e.held_out for e in self.expansions], dim=1) * self.outputs.spread
+        residuals = torch.stack([e.held_out for e in self.expansions], dim=1)
+        return self.data.by_row(residuals * self.outputs.spread)
 
     @accepts_arrays
     def predict(self, x: Points) -> Values:
@@ -238,7 +247,11 @@ class PolynomialModel:
 
     @accepts_arrays
     def std(self, x: Points) -> Values:
-        """Return the leave-one-out error scaled by leverage, in the units of the data."""
+        """Return the leave-one-out error scaled by leverage, in the units of the data.
+
+        It grows with the distance from the data's box, beyond a margin.
+        """
         u = self.inputs(x)
         variances = [e.basis.variance(e.columns(u), e.loo) for e in self.expansions]
-        return self.outputs.inverse_std(torch.stack(variances, dim=1).sqrt())
+        std = self.outputs.inverse_std(torch.stack(variances, dim=1).sqrt())
+        return with_doubt_outside(std, self.data, x)
