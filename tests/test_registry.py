@@ -1,6 +1,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -426,6 +427,18 @@ def before_early_networks() -> list[dict[str, object]]:
 def test_the_default_portfolio_of_an_earlier_version_is_the_one_of_today() -> None:
     earlier = {**describe(Auto()), "members": before_early_networks()}
     assert rebuild(upgraded(json.loads(json.dumps(earlier)))) == Auto()
+
+
+def test_an_earlier_portfolio_that_differs_in_settings_alone_is_known_by_its_digest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    members: Any = json.loads(json.dumps(describe(Auto())))["members"]
+    members[3]["draft"]["operations"] = 1.0
+    earlier = {**describe(Auto()), "members": members}
+    assert upgraded(earlier)["members"] == members  # someone's own
+    digest = sha256(json.dumps(members, sort_keys=True).encode()).hexdigest()
+    monkeypatch.setattr(registry, "_EARLIER_PORTFOLIOS", {digest})
+    assert rebuild(upgraded(earlier)) == Auto()
 
 
 @pytest.mark.parametrize(
