@@ -13,6 +13,10 @@ from adaptsample.core.pool import is_among
 from adaptsample.core.shapes import Points
 from adaptsample.evaluation.evaluation import Evaluation, Status, point_key
 from adaptsample.loop.batch import Batch
+from adaptsample.loop.stopping import Foretold
+
+FLAT = 0.5
+"""A value that at least this share of the points have foretells itself."""
 
 
 @final
@@ -92,15 +96,15 @@ class Observations:
             predicted = None if batch.predicted is None else batch.predicted[i]
             self._pending[point_key(point)] = _Pending(point, bool(batch.gradient[i]), predicted)
 
-    def learn(self, evaluations: Sequence[Evaluation]) -> list[float]:
+    def learn(self, evaluations: Sequence[Evaluation]) -> list[Foretold]:
         """Let ok values into the training set, once for each point of a deterministic oracle.
 
         Returns:
-            The absolute errors of what was predicted of them.
+            How they compare with what was predicted of them.
         """
         self.n_told += len(evaluations)
-        fresh = [error for e in evaluations if (error := self._compared(e)) is not None]
-        self._fresh += fresh
+        compared = [(e, error) for e in evaluations if (error := self._compared(e)) is not None]
+        self._fresh += [error for _, error in compared]
         failed = [e.x for e in evaluations if e.status is not Status.OK]
         good = [e for e in evaluations if e.status is Status.OK]
         if failed:
@@ -109,7 +113,19 @@ class Observations:
             good = list({point_key(e.x): e for e in good}.values())
         if good:
             self._add(good)
-        return fresh
+        return [Foretold(error, self._tells(e)) for e, error in compared]
+
+    def _tells(self, evaluation: Evaluation) -> bool:
+        """Whether a value is more than the one that half of all points have, in any output.
+
+        Outputs that are the same everywhere tell nothing, and say nothing of the others.
+        """
+        y = self.data.y
+        varies = (y != y[:1]).any(dim=0)
+        if not len(y) or evaluation.y is None or not varies.any():
+            return False
+        shares = (y == evaluation.y).to(y.dtype).mean(dim=0)
+        return not bool((shares[varies] >= FLAT).any())
 
     def _compared(self, evaluation: Evaluation) -> float | None:
         asked = self._pending.pop(point_key(evaluation.x), None)

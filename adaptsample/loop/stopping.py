@@ -6,6 +6,7 @@ before it is paid for. They belong to the run anyway, so confirmation needs no b
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, isfinite
 from typing import final
 
@@ -14,11 +15,27 @@ LEAST, SHARE = 5, 0.1
 
 
 @final
+@dataclass(frozen=True)
+class Foretold:
+    """A value beside what was predicted of it.
+
+    Attributes:
+        error: the largest absolute error of its outputs.
+        tells: whether it is more than a value that most points have: where a function is flat, to
+            foretell the same again is no proof.
+    """
+
+    error: float
+    tells: bool
+
+
+@final
 class Confirmation:
     """Counts values foretold in a row to within a tolerance, in the units of the output.
 
     With m of them an error larger than the tolerance on a share p of the places that the strategy
-    asks goes unnoticed with probability (1 - p)^m.
+    asks goes unnoticed with probability (1 - p)^m. Values that tell nothing do not count; foretold
+    wrongly, they do.
 
     Raises:
         ValueError: a tolerance that is not a positive number.
@@ -30,10 +47,11 @@ class Confirmation:
         self.tolerance = tolerance
         self._streak = 0
 
-    def observe(self, fresh_errors: Sequence[float]) -> None:
-        """Take absolute errors of predictions that were made before the values were known."""
-        for error in fresh_errors:
-            self._streak = self._streak + 1 if error <= self.tolerance else 0
+    def observe(self, fresh: Sequence[Foretold]) -> None:
+        """Take what was predicted before the values were known."""
+        for value in fresh:
+            is_right = value.error <= self.tolerance
+            self._streak = self._streak + value.tells if is_right else 0
 
     def is_met(self, n_points: int) -> bool:
         """Tell whether a run of so many points may stop."""

@@ -2,31 +2,71 @@
 
 import pytest
 
-from adaptsample import Sampler
-from adaptsample.loop.stopping import Confirmation
-from adaptsample.oracles import ExpressionOracle
+from adaptsample import Box, Sampler
+from adaptsample.loop.stopping import Confirmation, Foretold
+from adaptsample.oracles import ExpressionOracle, FunctionOracle
 from adaptsample.record.run_file import read
+
+
+def told(*errors: float, tells: bool = True) -> list[Foretold]:
+    return [Foretold(error, tells) for error in errors]
 
 
 def test_a_single_miss_starts_the_count_again() -> None:
     confirmation = Confirmation(1e-3)
-    confirmation.observe([1e-4] * 4 + [1e-2] + [1e-4] * 4)
+    confirmation.observe(told(*[1e-4] * 4, 1e-2, *[1e-4] * 4))
     assert not confirmation.is_met(10)
-    confirmation.observe([1e-3])
+    confirmation.observe(told(1e-3))
     assert confirmation.is_met(10)
 
 
 def test_large_runs_need_a_tenth_of_their_points() -> None:
     confirmation = Confirmation(1e-3)
-    confirmation.observe([0.0] * 19)
+    confirmation.observe(told(*[0.0] * 19))
     assert confirmation.is_met(190)
     assert not confirmation.is_met(191)
 
 
 def test_nan_confirms_nothing() -> None:
     confirmation = Confirmation(1e-3)
-    confirmation.observe([float("nan")] * 10)
+    confirmation.observe(told(*[float("nan")] * 10))
     assert not confirmation.is_met(1)
+
+
+def test_values_that_tell_nothing_do_not_count_but_a_miss_among_them_does() -> None:
+    confirmation = Confirmation(1e-3)
+    confirmation.observe(told(*[0.0] * 4) + told(*[0.0] * 50, tells=False))
+    assert not confirmation.is_met(10)
+    confirmation.observe(told(0.0))
+    assert confirmation.is_met(10)
+    confirmation.observe(told(1.0, tells=False))
+    assert not confirmation.is_met(10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.filterwarnings("ignore:.*everywhere:adaptsample.errors.DegenerateDataWarning")
+def test_a_bump_that_nobody_met_is_not_confirmed(seed: int) -> None:
+    oracle = FunctionOracle(
+        lambda x: (abs(x - 0.83).max(axis=1, keepdims=True) < 0.1).astype(float),
+        Box({"x": (0, 1), "y": (0, 1)}),
+    )
+    run = Sampler(
+        oracle, surrogate="gaussian_process", strategy="sobol", batch_size=5, seed=seed
+    ).run(40, tolerance=0.01)
+    assert not run.confirmed
+
+
+@pytest.mark.filterwarnings("ignore:.*everywhere:adaptsample.errors.DegenerateDataWarning")
+def test_an_output_that_is_the_same_everywhere_does_not_keep_the_others_from_being_confirmed():
+    oracle = FunctionOracle(
+        lambda x: x[:, :1] ** 2 * [1.0, 0.0],
+        Box({"x": (0, 1), "y": (0, 1)}),
+        n_outputs=2,
+    )
+    run = Sampler(oracle, surrogate="polynomial", strategy="sobol", batch_size=1, n_initial=15).run(
+        60, tolerance=1e-6
+    )
+    assert run.confirmed
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan"), float("inf")])
