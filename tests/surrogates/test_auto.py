@@ -77,6 +77,24 @@ def test_poles_end_at_the_limit():
     assert transform.inverse(z).tolist() == [2 + MARGIN, 2 + MARGIN, 2 + MARGIN, 0.25]
 
 
+def test_an_exponential_is_exact_far_below_the_smallest_value():
+    data = sample(lambda x: torch.exp(-6 * x.sum(dim=1, keepdim=True)), 20)
+    corner = torch.ones(1, data.x.shape[1], dtype=torch.float64)
+    exact = torch.exp(-6 * corner.sum(dim=1, keepdim=True))
+    assert float(exact) < float(data.y.min()) / 4
+    torch.testing.assert_close(fit(data).predict(corner), exact, rtol=1e-9, atol=0.0)
+
+
+@pytest.mark.parametrize("name", ["log", "reciprocal", "sqrt"])
+def test_towards_zero_predictions_are_limited_by_the_ratio_of_the_values(name: Any):
+    y = torch.tensor([[1.0], [100.0]], dtype=torch.float64)
+    transform = Transform.legal(name, y)
+    assert transform is not None
+    far = transform.forward(torch.tensor([[1e-9]], dtype=torch.float64))
+    expected = 0.0 if name == "sqrt" else 0.01
+    assert float(transform.inverse(far)) == pytest.approx(expected, abs=1e-8)
+
+
 def test_transforms_that_overflow_are_not_legal():
     y = torch.tensor([1e-310, 1.0], dtype=torch.float64)
     assert Transform.legal("reciprocal", y) is None

@@ -2,7 +2,7 @@
 
 All but the identity need values of one sign; negative values are mirrored. Between evaluations a
 transformed model may reach where its inverse explodes, so inverses are limited to the data's range
-and a margin.
+and a margin. Towards zero none explodes: there the margin is a factor, as large as the data's.
 """
 
 from collections.abc import Callable
@@ -56,9 +56,8 @@ class Transform:
         span = high - low
         if low <= 0 or span == 0:
             return None
-        transform = cls(
-            name, sign, max(low - MARGIN * span, low / (1 + MARGIN)), high + MARGIN * span
-        )
+        least = 0.0 if name == "sqrt" else low / max(1 + MARGIN, high / low)
+        transform = cls(name, sign, max(low - MARGIN * span, least), high + MARGIN * span)
         return transform if torch.isfinite(transform.forward(y)).all() else None
 
     def forward(self, y: Values) -> Values:
