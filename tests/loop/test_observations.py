@@ -1,9 +1,11 @@
+import pytest
 import torch
 from torch import Tensor
 
 from adaptsample.evaluation.evaluation import Evaluation, Status
 from adaptsample.loop.batch import Batch
 from adaptsample.loop.observations import Observations
+from adaptsample.loop.stopping import Foretold
 
 
 def _evaluation(x: float, y: float | None) -> Evaluation:
@@ -36,11 +38,31 @@ def test_what_is_asked_is_pending_until_it_is_told() -> None:
 def test_predictions_are_compared_with_what_comes_and_forgotten_after_a_round() -> None:
     known = Observations(1, repeats=False)
     known.expect(_batch(0.1, 0.2, predicted=1.0))
-    assert known.learn([_evaluation(0.1, 1.5)]) == [0.5]
+    assert known.learn([_evaluation(0.1, 1.5)]) == [Foretold(0.5, tells=False)]  # the only one
     assert known.learn([_evaluation(0.2, None), _evaluation(0.9, 7.0)]) == []
     assert known.fresh_mae == 0.5
     known.forget_fresh()
     assert known.fresh_mae is None
+
+
+@pytest.mark.parametrize(
+    ("values", "last", "tells"),
+    [
+        ([1.0, 1.0, 1.0], 1.0, False),  # all the same
+        ([0.0, 0.0, 1.0], 0.0, False),  # what most points have
+        ([0.0, 0.0, 1.0], 1.0, False),  # half of them, with itself
+        ([0.0, 0.0, 1.0], 2.0, True),
+        ([0.0, 1.0, 2.0], 1.0, False),
+        ([0.0, 1.0, 2.0, 3.0], 1.0, True),
+    ],
+)
+def test_a_value_that_half_of_the_points_have_tells_nothing(
+    values: list[float], last: float, tells: bool
+) -> None:
+    known = Observations(1, repeats=False)
+    known.learn([_evaluation(i / 10, value) for i, value in enumerate(values)])
+    known.expect(_batch(0.9, predicted=last))
+    assert known.learn([_evaluation(0.9, last)]) == [Foretold(0.0, tells)]
 
 
 def test_a_point_dropped_is_retired_and_comes_back_when_it_is_told_again() -> None:
