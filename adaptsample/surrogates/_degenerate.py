@@ -76,10 +76,11 @@ def _in_points(x: Points) -> Iterator[str]:
     rank = int(torch.linalg.matrix_rank(unit - unit.mean(dim=0), rtol=TWINS))
     if rank < dimension < len(distinct):
         yield f"all points lie in {rank} of {dimension} dimensions"
-    levels = n_levels(2 * unit - 1)
-    if rank == dimension > 1 and is_plan(2 * unit - 1) and int(levels.min()) <= FEW_LEVELS:
-        told = " x ".join(map(str, levels.tolist()))
-        yield f"points are on {told} levels, and nothing tells what is between these"
+    if rank == dimension > 1 and is_plan(unit):
+        levels = n_levels(unit).tolist()
+        if min(levels) <= FEW_LEVELS:
+            told = " x ".join(map(str, levels))
+            yield f"points are on {told} levels, and nothing tells what is between these"
 
 
 def _in_values(y: Values) -> Iterator[str]:

@@ -125,20 +125,6 @@ def _costs(rule: Rule, degree: int) -> Float[np.ndarray, " k"]:
     return np.array([*shares])
 
 
-def distinguishable(u: Points, indices: Int64[Tensor, "p d"]) -> Int64[Tensor, "k d"]:
-    """Return the multi-indices whose functions the points tell from lower ones.
-
-    A variable with L levels carries degree L - 1. Where the lowest functions, as many as there are
-    points, coincide all the same, those that are no combinations of lower ones are left.
-    """
-    levels = torch.tensor([len(axis.unique()) for axis in u.T])
-    indices = indices[(indices < levels).all(dim=1)]
-    lowest = indices[: len(u)]
-    if Orthonormal.of(chebyshev(u, lowest)).rank == len(lowest):
-        return indices
-    return indices[_first_independent(chebyshev(u, indices))]
-
-
 def chebyshev(u: Points, indices: Int64[Tensor, "p d"]) -> Float[Tensor, "n p"]:
     """Evaluate the basis functions ``indices`` at scaled points."""
     return products(axis_polynomials(u, int(indices.max())), indices)

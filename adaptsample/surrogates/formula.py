@@ -121,7 +121,9 @@ class Formula:
                 f"{self.text!r} has no finite values at the points, from {self.n_starts} starts of "
                 f"{', '.join(self.parameters)}; give a start for which it has"
             )
-        return FormulaModel(self, best, *problem.uncertainty(best))
+        theta_std, noise = problem.uncertainty(best)
+        told = data.noise_std(torch.tensor([noise], dtype=torch.float64))
+        return FormulaModel(self, best, theta_std, float(told))
 
     def _starts(
         self, problem: "_Problem", generator: Generator, before: "FormulaModel | None"

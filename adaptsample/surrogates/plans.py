@@ -2,20 +2,17 @@
 
 On them a point that is held out proves little. What is between the levels is measured nowhere, and
 an even or odd function takes the same value, but for its sign, at all mirror images of a point. So
-whole groups are held out: all mirror images of a point, and all points on a level and its mirror.
+whole levels are held out, those that mirror each other together.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from adaptsample.core.shapes import Points
-from adaptsample.surrogates.chebyshev import Orthonormal
-
-Group: TypeAlias = Bool[torch.Tensor, " n"]
+from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev
 
 _ROUNDING = 1e-9
 """Levels closer than this, in half-widths of the box, are one."""
@@ -37,33 +34,18 @@ def is_plan(u: Points) -> bool:
     return len(u) > 2 and bool((2 * n_levels(u) <= len(u) + 1).all())
 
 
-def orbits(u: Points) -> Int64[Tensor, " n"]:
-    """Return for each point a number that it shares with its mirror images."""
-    return _numbered(_about_middle(u))
+def distinguishable(u: Points, indices: Int64[Tensor, "p d"]) -> Int64[Tensor, "k d"]:
+    """Return the multi-indices whose functions the points tell from lower ones.
 
-
-def images(u: Points) -> Iterator[Group]:
-    """Yield the mirror images of each point."""
-    numbers = orbits(u)
-    for number in range(int(numbers.max()) + 1):
-        yield numbers == number
-
-
-def inner_levels(u: Points, *, mirrored: bool) -> Iterator[Group]:
-    """Yield the points on each level that is not an outermost one, with its mirror image or alone.
-
-    Nobody asks for predictions beyond the outermost levels.
+    A variable with L levels carries degree L - 1. Where the lowest functions, as many as there are
+    points, coincide all the same, those that are no combinations of lower ones are left.
     """
-    for axis in (_about_middle(u) if mirrored else (u / _ROUNDING).round()).T:
-        levels = axis.unique()
-        for level in levels[:-1] if mirrored else levels[1:-1]:
-            yield axis == level
-
-
-def held_together(u: Points) -> Iterator[Group]:
-    """Yield the groups without which a model of a plan has to foretell them."""
-    yield from images(u)
-    yield from inner_levels(u, mirrored=True)
+    indices = indices[(indices < n_levels(u)).all(dim=1)]
+    lowest = indices[: len(u)]
+    if Orthonormal.of(chebyshev(u, lowest)).rank == len(lowest):
+        return indices
+    kept = Orthonormal.of(chebyshev(u, indices)).to_coefficients.any(dim=1)
+    return indices[kept]
 
 
 def larger(residuals: Float[Tensor, " n"], others: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -71,22 +53,25 @@ def larger(residuals: Float[Tensor, " n"], others: Float[Tensor, " n"]) -> Float
     return torch.where(others.abs() > residuals.abs(), others, residuals)
 
 
-def without_groups(
+def without_levels(
     basis: Orthonormal,
     residuals: Float[Tensor, " n"],
     z: Float[Tensor, " n"],
-    groups: Iterable[Group],
+    u: Points,
+    *,
+    mirrored: bool = True,
 ) -> Float[Tensor, " n"]:
-    """Return residuals of least squares without the groups of a point, the largest of them.
+    """Return residuals of least squares without the levels of a point, the largest of them.
 
     Args:
         basis: the features at the points.
         residuals: of the fit to all points.
         z: the values, about 0; the residuals where the other points do not tell.
-        groups: of points that are held out together.
+        u: the points.
+        mirrored: whether a level is left out together with its mirror image.
     """
     largest = torch.zeros_like(residuals)
-    for held in groups:
+    for held in _inner_levels(u, mirrored=mirrored):
         q = basis.q[held]
         freedom, directions = torch.linalg.eigh(torch.eye(len(q), dtype=q.dtype) - q @ q.T)
         own, value = directions.T @ residuals[held], directions.T @ z[held]
@@ -95,12 +80,14 @@ def without_groups(
     return largest
 
 
-def _about_middle(u: Points) -> Points:
-    """Return how far points are from the middle of their box along each axis, on whole numbers."""
+def _inner_levels(u: Points, *, mirrored: bool) -> Iterator[Bool[Tensor, " n"]]:
+    """Yield the points on each level that is not an outermost one, with its mirror image or alone.
+
+    Nobody asks for predictions beyond the outermost levels.
+    """
     middle = (u.amax(dim=0) + u.amin(dim=0)) / 2
-    return ((u - middle).abs() / _ROUNDING).round()
-
-
-def _numbered(rows: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
-    numbers: Tensor = torch.unique(rows, dim=0, return_inverse=True)[1]
-    return numbers
+    places = (u - middle).abs() if mirrored else u
+    for axis in (places / _ROUNDING).round().T:
+        levels = axis.unique()
+        for level in levels[:-1] if mirrored else levels[1:-1]:
+            yield axis == level

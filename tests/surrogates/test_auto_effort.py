@@ -134,6 +134,37 @@ def test_a_bold_draft_near_what_costs_no_more_is_made_at_length_before_it_is_con
     assert fits[:3] == ["quick", "draft", "final"]
 
 
+def test_a_bold_draft_that_is_at_length_already_is_not_made_again():
+    fits: list[str] = []
+    fit(FIRST, replace(rungs(0.1, fits), quick=None, is_bold=True))
+    assert fits[:2] == ["draft", "final"]
+
+
+def test_a_bold_member_that_is_solved_at_length_is_not_continued():
+    fits: list[str] = []
+    member = replace(rungs(0.1, fits), draft=Counted("draft", 0.0, fits), is_bold=True)
+    fit(FIRST, member)
+    assert fits[:2] == ["quick", "draft"]
+    assert "final" not in fits[:3]
+
+
+def test_signs_that_cost_much_themselves_are_compared_with_one_another():
+    fits: list[str] = []
+    sign = Member("sign", Claim((0.1,)), is_dear=True, has_prior=True)
+    bold = Member("bold", Counted("bold", 9.0, fits), signs=("sign",), is_bold=True)
+    fit(sign, bold)
+    assert fits == ["bold"]
+
+
+@pytest.mark.parametrize(("final", "n_scores"), [(0.02, 1), (0.5, 2)])
+def test_a_network_that_got_worse_does_not_take_the_place_of_its_draft(final: float, n_scores: int):
+    member = Member(
+        "network", Claim((0.01,)), Claim((final,)), is_dear=True, has_prior=True, n_transforms=None
+    )
+    scores = fit(FIRST, member, data=MANY).scores[0]
+    assert len([score for score in scores if score.name == "network"]) == n_scores
+
+
 @dataclass(frozen=True)
 class Aiming(Counted):
     """A recipe that notes how near the best it is asked to come."""

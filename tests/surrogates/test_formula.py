@@ -11,7 +11,7 @@ from torch import Tensor
 
 from adaptsample import Box, Dataset, Sampler
 from adaptsample.core import derive_generator
-from adaptsample.errors import ExpressionError
+from adaptsample.errors import DegenerateDataWarning, ExpressionError
 from adaptsample.oracles import ExpressionOracle
 from adaptsample.record.checkpoint import Checkpoint
 from adaptsample.registry import describe, label, make_surrogate, rebuild, surrogates
@@ -102,6 +102,15 @@ def test_what_the_data_do_not_tell_is_said():
     few = fit(LINE, X[:2], X[:2])
     assert math.isnan(float(few.noise_std))
     assert close(few.parameters, a=1, b=0)
+
+
+def test_values_that_differ_at_a_point_tell_the_noise() -> None:
+    noise = torch.randn(5, len(X), dtype=torch.float64, generator=derive_generator(0, "repeats"))
+    y = (2 * X + 1).repeat(5, 1) + noise.reshape(-1, 1)
+    pooled = float(noise.var(dim=0).mean().sqrt())
+    with pytest.warns(DegenerateDataWarning, match="240 of 300 points repeat another"):
+        model = fit(LINE, y, X.repeat(5, 1))
+    assert float(model.noise_std) == pytest.approx(pooled)
 
 
 def test_parameters_of_other_sizes_are_found_as_well():

@@ -21,7 +21,8 @@ from adaptsample.surrogates import (
     Jump,
     Polynomial,
 )
-from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, distinguishable, multi_indices
+from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, multi_indices
+from adaptsample.surrogates.plans import distinguishable
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:adaptsample.errors.DegenerateDataWarning")
 F64 = torch.float64
@@ -96,6 +97,12 @@ PLANS: dict[str, tuple[Tensor, Callable[[Tensor], Tensor]]] = {
         torch.cartesian_prod(torch.linspace(-1, 1, 10, dtype=F64), grid(4, 1)),
         lambda x: torch.sin(6 * x[:, 0]) + x[:, 1] ** 3 * x[:, 0],
     ),
+    "10 x 6": (
+        torch.cartesian_prod(
+            torch.linspace(-1, 1, 10, dtype=F64), torch.linspace(-1, 1, 6, dtype=F64)
+        ),
+        lambda x: torch.sin(6 * x[:, 0]) + x[:, 1] ** 3 * x[:, 0],
+    ),
     "Box-Behnken": (box_behnken(3), lambda x: torch.exp(x[:, 0]) + x[:, 1] * x[:, 2]),
     "composite": (composite(4), lambda x: torch.exp((x[:, 0] + x[:, 3]) / 2) + x[:, 1] * x[:, 2]),
     "sweeps": (sweeps(9), lambda x: torch.sin(3 * x[:, 0]) + x[:, 1] ** 2),
@@ -116,7 +123,7 @@ def test_the_choice_on_a_plan_is_no_worse_than_the_gaussian_process(name: str):
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_who_claims_much_too_little_on_a_plan_has_warned(name: str):
+def test_a_fit_to_a_plan_warns_of_what_is_between_the_levels(name: str):
     x, f = PLANS[name]
     with pytest.warns(DegenerateDataWarning, match="levels"):
         fit(GaussianProcess(), x, f)
@@ -127,6 +134,46 @@ def test_what_is_between_the_levels_is_not_vouched_for_by_points_on_them():
     model = fit(Polynomial(), torch.cat([grid(3, 2), grid(5, 2) / 2]), f)
     claimed = float(model.held_out_residuals(generator=derive_generator(0, "")).square().mean())
     assert math.sqrt(claimed) > error(model, f, 2) / 3
+
+
+def test_of_more_terms_than_a_plan_has_points_no_few_are_vouched_for():
+    x, f = composite(4), lambda x: x[:, 0] ** 2 * x[:, 1]
+    model = fit(Polynomial(), x, f)
+    residuals = model.held_out_residuals(generator=derive_generator(0, "held out"))
+    assert error(model, f, 4) > 0.1
+    assert float(residuals.square().mean().sqrt()) > 0.1 * float(f(x).std())
+
+
+def test_a_response_surface_is_known_from_two_and_three_levels():
+    x = torch.cartesian_prod(grid(2, 1), grid(2, 1), grid(3, 1))
+    f = lambda x: 1 + x[:, 0] - x[:, 2] ** 2 + x[:, 0] * x[:, 1]  # noqa: E731
+    model = fit(Polynomial(), x, f)
+    residuals = model.held_out_residuals(generator=derive_generator(0, "held out"))
+    assert error(model, f, 3) < 1e-12
+    assert float(residuals.abs().max()) < 1e-12
+
+
+def test_nor_does_a_crease_that_goes_through_all_points_vouch_for_it():
+    x, f = PLANS["4 x 4 x 4"]
+    model = fit(Crease(), x, f)
+    residuals = model.held_out_residuals(generator=derive_generator(0, "held out"))
+    assert float(residuals.square().mean().sqrt()) > error(model, f, 3) / 3
+
+
+@pytest.mark.parametrize("name", ["8 x 8", "one level in another", "a kink", "10 x 4"])
+def test_a_polynomial_on_a_plan_has_no_powers_that_its_levels_do_not_carry(name: str):
+    x, f = PLANS[name]
+    (expansion,) = fit(Polynomial(), x, f).expansions
+    used = expansion.indices[expansion.coefficients != 0]
+    assert (used.amax(dim=0) < torch.tensor([len(axis.unique()) for axis in x.T])).all()
+
+
+@pytest.mark.parametrize("rule", ["total", "hyperbolic"])
+def test_terms_come_in_the_order_of_their_degree(rule: Any):
+    indices = multi_indices(rule, (5, 4, 5), 500)
+    assert indices is not None
+    assert (indices.sum(dim=1).diff() >= 0).all()
+    assert indices[0].tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("n_levels", [2, 3, 4, 5])
@@ -140,7 +187,6 @@ def test_random_points_tell_all_terms_apart():
     x = 2 * torch.rand(30, 2, dtype=F64, generator=derive_generator(0, "x")) - 1
     indices = multi_indices("hyperbolic", (20, 20), 120)
     assert indices is not None
-    assert distinguishable(x, indices) is not None
     assert len(distinguishable(x, indices)) == len(indices)
 
 

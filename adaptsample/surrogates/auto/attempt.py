@@ -17,6 +17,7 @@ from adaptsample.surrogates.auto.thresholds import (
     N_DEEPENED,
     N_DEEPENED_BOLD,
     PROMISE,
+    SAME_NETWORK,
     SCOUTED,
 )
 from adaptsample.surrogates.auto.transforms import Transform
@@ -151,13 +152,15 @@ class Attempt:
         recipe = self.member.final
         if isinstance(recipe, Aiming) and not self.effort.is_patient:
             recipe = recipe.towards(min(COMMITTEE_FACTOR * self._rival_rank() / draft.rank, 1.0))
-        if self.member.is_bold and not self.effort.is_thorough:
+        if self.member.is_bold and self.effort.draft(self.member) is not self.member.draft:
             # several creases are seldom found from few starts, and the longer fit adds none
             at_length = self._enter(self.member.draft, draft.transform, draft.model)
+            if at_length.is_solved:
+                return
             draft = min(draft, at_length, key=lambda candidate: candidate.rank)
         final = self._enter(recipe, draft.transform, draft.model)
         # of one network trained on and on, errors estimated from few points do not tell the stages
-        if self.member.is_dear and final.rank <= self.effort.margin * draft.rank:
+        if self.member.is_dear and final.rank <= SAME_NETWORK * draft.rank:
             self.own.remove(draft)
 
     def _enter(self, recipe: Surrogate, transform: Transform, start: Model | None) -> Candidate:

@@ -191,12 +191,12 @@ class Search:
         elif member.wants_many_points and self._has_many_variables:
             reason = f"it takes a thorough effort with more than {FEW_VARIABLES} variables"
         else:
-            # smooth networks tell of creases only that they cost more
-            rivals = [c.rank for c in ranked if not c.member.is_dear]
-            signs = [c.rank for c in ranked if c.member.name in member.signs]
+            signs = [c for c in ranked if c.member.name in member.signs]
+            # a network that is ahead of a crease does not tell that there is none
+            rivals = [c.rank for c in ranked if c in signs or not c.member.is_dear]
             strict = member.is_dear and not self.effort.is_patient
             factor = SIGN if strict else self.effort.margin
-            if signs and signs[0] > factor * rivals[0]:
+            if signs and signs[0].rank > factor * rivals[0]:
                 reason = f"{' and '.join(member.signs)} are far behind"
         if reason:
             self.left_out.append(LeftOut(member.name, "", reason))

@@ -50,6 +50,10 @@ several creases are found that no sign foretold, and a fit costs little beside s
 PROMISE: Final = 5.0
 """A draft so many times better than all before it is fitted for longer at once: it may solve."""
 
+SAME_NETWORK: Final = 3.0
+"""A network that was trained on takes the place of its draft, if it does not seem so many times
+worse."""
+
 N_DEEPENED: Final = 2
 """Drafts of a member that are fitted for longer: the best transform may be the second."""
 

@@ -12,7 +12,7 @@ from adaptsample.surrogates._rounding import CREASE_ROUNDING
 from adaptsample.surrogates.chebyshev import Orthonormal, chebyshev, score, swing
 from adaptsample.surrogates.crease.forms import Form, Signs
 from adaptsample.surrogates.crease.problem import Indices, Problem, Structure
-from adaptsample.surrogates.plans import held_together, is_plan, larger, without_groups
+from adaptsample.surrogates.plans import is_plan, larger, without_levels
 
 BasisColumns: TypeAlias = tuple[Float[Tensor, "n p"], ...]
 """The bases of a crease at some points."""
@@ -136,6 +136,6 @@ def held_out_residuals(
         refit = finish(problem, thetas[first], crease.signs)
         residuals[held] = z[held] - refit.predict(u[held])
     if is_plan(u):
-        by_group = without_groups(crease.basis, z - crease.predict(u), z, held_together(u))
-        residuals = larger(residuals, by_group)
+        by_level = without_levels(crease.basis, z - crease.predict(u), z, u)
+        residuals = larger(residuals, by_level)
     return residuals

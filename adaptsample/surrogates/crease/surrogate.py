@@ -203,7 +203,7 @@ class CreaseModel:
     def held_out_residuals(self, *, generator: Generator) -> Values:
         """Value minus the prediction of a refit without the point: honest, but costs refits.
 
-        On a plan, a few levels of each variable, whole groups of points are left out as well.
+        On a plan, a few levels of each variable, whole levels are left out as well.
         """
         u, z = self.inputs(self.data.x), self.outputs.forward(self.data.y)
         residuals = [

@@ -1,6 +1,5 @@
 """What a polynomial on a plan, a few levels of each variable, is worth between the levels."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from math import comb
 
@@ -9,15 +8,7 @@ from torch import Tensor
 
 from adaptsample.core.shapes import Points
 from adaptsample.surrogates._rounding import POLYNOMIAL_ROUNDING
-from adaptsample.surrogates.plans import (
-    Group,
-    held_together,
-    images,
-    inner_levels,
-    larger,
-    n_levels,
-    without_groups,
-)
+from adaptsample.surrogates.plans import larger, n_levels, without_levels
 from adaptsample.surrogates.polynomial.expansion import Expansion
 
 RESPONSE_SURFACE = 2
@@ -27,16 +18,16 @@ LOW = 4
 """Higher powers swing between the levels; they are no simple explanation."""
 
 _EXACT = 1e-10
-"""An exact polynomial has coefficients of 0, and foretells groups, to within this."""
+"""An exact polynomial has coefficients of 0, and foretells levels, to within this."""
 
 
 def held_out_on_plan(expansion: Expansion, u: Points, z: Float[Tensor, " n"]) -> Expansion:
-    """Return the expansion with residuals of whole groups of points, where these are larger.
+    """Return the expansion with residuals of whole levels, where these are larger.
 
-    An exact polynomial keeps its own if it is the simplest explanation. That is where fewer terms
-    than points would do for all of its degree, and it is a response surface; or it foretells the
-    mirror images of each point, and either has a degree below the number of levels, or low powers
-    and foretells each level. It is left without the terms that it does not need.
+    An exact polynomial keeps its own if it is the simplest explanation: fewer terms than points
+    would do for all of its degree, and it is a response surface, or has a degree below the number
+    of levels, or low powers that foretell each level. It is left without the terms that it does not
+    need.
     """
     if expansion.score <= POLYNOMIAL_ROUNDING and expansion.indices is not None:
         needed = expansion.coefficients.abs() > _EXACT
@@ -45,8 +36,8 @@ def held_out_on_plan(expansion: Expansion, u: Points, z: Float[Tensor, " n"]) ->
             simple = Expansion.chebyshev(u, z, indices)
             if simple.score <= POLYNOMIAL_ROUNDING and _is_simplest(simple, indices, u, z):
                 return simple
-    by_group = without_groups(expansion.basis, expansion.residuals, z, held_together(u))
-    return replace(expansion, held_out=larger(expansion.held_out, by_group))
+    by_level = without_levels(expansion.basis, expansion.residuals, z, u)
+    return replace(expansion, held_out=larger(expansion.held_out, by_level))
 
 
 def _is_simplest(
@@ -55,16 +46,7 @@ def _is_simplest(
     degree = int(indices.sum(dim=1).max())
     if comb(degree + u.shape[1], degree) >= len(u):
         return False
-    if degree <= RESPONSE_SURFACE:
+    if degree <= RESPONSE_SURFACE or degree < int(n_levels(u).min()):
         return True
-
-    def foretells(groups: Iterable[Group]) -> bool:
-        off = without_groups(expansion.basis, expansion.residuals, z, groups)
-        return float(off.abs().max()) < _EXACT
-
-    if not foretells(images(u)):
-        return False
-    has_low_powers = int(indices.max()) <= LOW
-    return degree < int(n_levels(u).min()) or (
-        has_low_powers and foretells(inner_levels(u, mirrored=False))
-    )
+    off = without_levels(expansion.basis, expansion.residuals, z, u, mirrored=False)
+    return int(indices.max()) <= LOW and float(off.abs().max()) < _EXACT

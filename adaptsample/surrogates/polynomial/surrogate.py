@@ -28,13 +28,12 @@ from adaptsample.surrogates.chebyshev import (
     OutputScale,
     Rule,
     chebyshev,
-    distinguishable,
     multi_indices,
     score,
 )
 from adaptsample.surrogates.conversion import accepts_arrays
 from adaptsample.surrogates.outside import with_doubt_outside
-from adaptsample.surrogates.plans import is_plan
+from adaptsample.surrogates.plans import distinguishable, is_plan
 from adaptsample.surrogates.polynomial.expansion import Expansion
 from adaptsample.surrogates.polynomial.piecewise import piecewise
 from adaptsample.surrogates.polynomial.plans import held_out_on_plan
